@@ -1,0 +1,94 @@
+"""What can go wrong, and whose fault it is.
+
+Three kinds of failure are kept apart, because three different people have to act:
+
+* a **rule** was broken (`RuleViolation`): by a peer's message or by a caller's request. Each rule has
+  one name in `Rule`, is checked in one place, and costs what one table says it costs: for peers
+  `tallystick.wire.reactions`, for callers `tallystick.api.problems`;
+* the **environment** failed (`StoreError`, `ConfigError`): the operator must free the disk, fix a file,
+  stop the other process. The message says which, and what to do;
+* anything else is **our bug**, and is not caught here.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Rule(enum.StrEnum):
+    """Every rule a block, a message or a request can break. The value is what appears in logs and problems."""
+
+    # Consensus: alone (a block by itself).
+    INDEX_IN_RANGE = "index-in-range"
+    TIMESTAMP_HAS_TEN_DIGITS = "timestamp-has-ten-digits"
+    HASH_MATCHES_CONTENT = "hash-matches-content"
+    GENESIS_IS_OURS = "genesis-is-ours"
+
+    # Consensus: in place (a block and its parent).
+    INDEX_FOLLOWS_PARENT = "index-follows-parent"
+    NAMES_ITS_PARENT = "names-its-parent"
+
+    # Fork choice: nothing wrong with the block, yet it is not followed.
+    PARENT_IS_KNOWN = "parent-is-known"
+    REORG_WITHIN_LIMIT = "reorg-within-limit"
+
+    # The wire.
+    MESSAGE_IS_WELL_FORMED = "message-is-well-formed"
+    MESSAGE_WITHIN_SIZE = "message-within-size"
+    FRAME_KIND_FITS_DIALECT = "frame-kind-fits-dialect"
+    PONG_IN_TIME = "pong-in-time"
+    OUTBOX_DRAINS = "outbox-drains"
+    HANDSHAKE_IN_TIME = "handshake-in-time"
+    PEERS_WITHIN_LIMIT = "peers-within-limit"
+    PEER_IN_GOOD_STANDING = "peer-in-good-standing"
+
+    # Requests of a caller.
+    DATA_WITHIN_SIZE = "data-within-size"
+    CLOCK_IS_SANE = "clock-is-sane"
+    ADDRESS_IS_WELL_FORMED = "address-is-well-formed"
+    ADDRESS_RESOLVES = "address-resolves"
+    ADDRESS_IS_ALLOWED = "address-is-allowed"
+    ADDRESS_IS_NOT_OURS = "address-is-not-ours"
+    ADDRESS_BOOK_HAS_ROOM = "address-book-has-room"
+    PEER_IS_KNOWN = "peer-is-known"
+
+
+class TallystickError(Exception):
+    """Root of every error this package raises on purpose. `str()` of it is a sentence for a person."""
+
+
+class RuleViolation(TallystickError):
+    """A rule was broken; `detail` gives the values, never more than a line."""
+
+    def __init__(self, rule: Rule, detail: str) -> None:
+        super().__init__(detail)
+        self.rule = rule
+        self.detail = detail
+
+
+class ConfigError(TallystickError):
+    """A setting is unknown, impossible or contradicts another; the message names it and what is allowed."""
+
+
+class StoreError(TallystickError):
+    """The data folder or its disk failed us. The node stops; what was acknowledged is still there."""
+
+
+class StoreFullError(StoreError):
+    """The disk (or its quota) is full, or the file system refused a write."""
+
+
+class StoreCorruptError(StoreError):
+    """The data contradicts itself; `index` names the first bad block where it is known."""
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class StoreLockedError(StoreError):
+    """Another process has the data folder open."""
+
+
+class StoreVersionError(StoreError):
+    """The data was written by a newer version, or belongs to another network."""

@@ -1,0 +1,69 @@
+"""A block of the book, and the part of it that fork choice looks at.
+
+In a classic network a block carries one string and names its predecessor by hash:
+
+    hash = SHA-256( str(index) + previous_hash + str(timestamp) + data ), lower-case hex
+
+(*Foundations of Blockchain*, chapter 4, `calculate_hash`). The preimage has no separators, so digits
+could wander between timestamp and data without changing the hash; `TIMESTAMP_MIN` and `TIMESTAMP_MAX`
+allow exactly ten digits, which leaves one way only to read a preimage.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final, NamedTuple, NewType
+
+import msgspec
+
+INDEX_MAX: Final = 2**53 - 1
+"""Greatest index; what every JSON reader can still count exactly (RFC 8259, section 6)."""
+
+TIMESTAMP_MIN: Final = 1_000_000_000
+TIMESTAMP_MAX: Final = 9_999_999_999
+"""Seconds since 1970 in exactly ten digits: 2001-09-09 to 2286-11-20."""
+
+
+class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A classic block. The fields stand in the order in which the book's node writes them."""
+
+    data: str
+    """What somebody posted."""
+
+    hash: str
+    """SHA-256 of the content, 64 lower-case hex digits."""
+
+    index: int
+    """Number of blocks before this one; genesis is 0."""
+
+    previous_hash: str
+    """Hash of the block at `index - 1`; `"0"` in the genesis block."""
+
+    timestamp: int
+    """Seconds since 1970-01-01 UTC, as the miner's clock had it."""
+
+
+CheckedBlock = NewType("CheckedBlock", Block)
+"""A block that passed every check that needs nothing but the block (`Engine.check_alone`)."""
+
+
+class Header(NamedTuple):
+    """What fork choice needs of a block: its place and its links, without the data."""
+
+    index: int
+    hash: str
+    previous_hash: str
+    timestamp: int
+
+
+def header_of(block: Block) -> Header:
+    """The header of `block`."""
+    return Header(block.index, block.hash, block.previous_hash, block.timestamp)
+
+
+def block_hash(index: int, previous_hash: str, timestamp: int, data: str) -> str:
+    """The book's hash of a block, as 64 lower-case hex digits.
+
+    Raises UnicodeEncodeError when `data` holds a lone surrogate: such text has no UTF-8 form.
+    """
+    return sha256(f"{index}{previous_hash}{timestamp}{data}".encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""What a node wants done, as values: writes for the store first of all, and these for the rims.
+
+The owner of the store applies a step's writes at once, inside the running batch, in the order given.
+Everything else waits until the batch is durable: no reply and no message ever speaks of a block that
+could still vanish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tallystick.chain.writes import Write
+from tallystick.errors import RuleViolation
+from tallystick.model.block import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to the input with this ticket."""
+
+    ticket: int
+    answer: Block | bool | RuleViolation
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send one text message to some peers. Never waits for a socket.
+
+    Gossip to a peer whose outbox is over `Limits.outbox_pause_bytes` is dropped, and `PeerDrained`
+    follows when it is empty; anything else is queued.
+    """
+
+    peers: Sequence[int]
+    text: bytes
+    gossip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SayChain:
+    """Answer QUERY_ALL: the whole committed chain as one message, read and sent piece by piece as the
+    socket drains. Where it would exceed `Limits.message_bytes`, the latest block alone. `ChainSaid` follows."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Send a WebSocket ping."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Read nothing more from this peer for `for_ms`."""
+
+    peer: int
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the connection with this WebSocket close code; `PeerClosed` follows."""
+
+    peer: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Resolve, judge and dial this address; `PeerOpened` or `DialFailed` follows."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line for the operator. Values may come from peers: the rim escapes control characters."""
+
+    level: str
+    """`debug`, `info`, `warning` or `error`."""
+
+    event: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+Effect = Write | Reply | Say | SayChain | Ping | Hold | HangUp | Dial | Log

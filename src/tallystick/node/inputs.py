@@ -1,0 +1,112 @@
+"""What can happen to a node, as values. The rims make them; `machine.Node.step` takes them one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Now(NamedTuple):
+    """The time, as the rim read it."""
+
+    wall_ms: int
+    """Milliseconds since 1970; may jump. Dates blocks and nothing else."""
+
+    mono_ms: int
+    """Milliseconds of a clock that never goes back; every deadline is of this clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Somebody posts `data`; answered with the Block that holds it, or a RuleViolation."""
+
+    ticket: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddPeer:
+    """Dial this address, now and after every restart. Answered with True, or a RuleViolation."""
+
+    ticket: int
+    address: str
+    """Canonical `ws://host:port`, judged already (`tallystick.wire.addresses`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePeer:
+    """Forget this peer and hang up. Answered with True, or a RuleViolation(PEER_IS_KNOWN)."""
+
+    ticket: int
+    address: str
+    """`ws://host:port` of one we dial, or `host:port` of any open connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerOpened:
+    """A WebSocket to a peer is open; `peer` is a number the rim never uses twice."""
+
+    peer: int
+    remote: str
+    """`host:port` of the other end, numeric; IPv6 in brackets."""
+
+    dialled: str | None
+    """The address we dialled, or None when they dialled us."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSaid:
+    """A whole text message arrived from a peer. The rim delivers a peer's next one only after this is stepped."""
+
+    peer: int
+    text: bytes
+    """UTF-8, at most `Limits.message_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPonged:
+    """A peer answered our ping."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDrained:
+    """Everything said to a peer was handed to the network, after some gossip to it had been dropped."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSaid:
+    """A `SayChain` to this peer is finished: `size_bytes` went out; 0 when the chain was too long to say."""
+
+    peer: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """The connection is gone, whoever ended it. Delivered once per `PeerOpened`, and nothing of the peer after it."""
+
+    peer: int
+    reason: str
+    """One line for the log and the status."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A `Dial` did not become a `PeerOpened`."""
+
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time that `Node.wake_at_ms` named has come."""
+
+
+Input = (
+    Post | AddPeer | RemovePeer | PeerOpened | PeerSaid | PeerPonged | PeerDrained | ChainSaid | PeerClosed | DialFailed | Tick
+)
