@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from tallystick.chain.writes import Write
-from tallystick.model.block import Block, CheckedBlock, Header
+from tallystick.model.block import Block, Header, UncheckedBlock
 from tallystick.model.network import Network
 
 
@@ -21,16 +21,16 @@ class Engine(Protocol):
     @property
     def network(self) -> Network: ...
 
-    def check_alone(self, block: Block) -> CheckedBlock:
+    def check_alone(self, block: UncheckedBlock) -> Block:
         """Everything that can be said of a block by itself: structure, hash, seal. Raises RuleViolation."""
 
-    def check_in_place(self, block: CheckedBlock, parent: Header) -> None:
+    def check_in_place(self, block: Block, parent: Header) -> None:
         """Everything that needs its parent: link, time, difficulty. Raises RuleViolation."""
 
     def weight(self, tip: Header) -> int:
         """What fork choice maximises, summed over the branch that ends in `tip`."""
 
-    def seal(self, parent: Header, data: str, wall_ms: int) -> CheckedBlock:
+    def seal(self, parent: Header, data: str, wall_ms: int) -> Block:
         """A new block on `parent`. Raises RuleViolation(CLOCK_IS_SANE) when the clock can't date one."""
 
 

@@ -12,7 +12,7 @@ allow exactly ten digits, which leaves one way only to read a preimage.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,8 +24,22 @@ TIMESTAMP_MAX: Final = 9_999_999_999
 """Seconds since 1970 in exactly ten digits: 2001-09-09 to 2286-11-20."""
 
 
+class UncheckedBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What claims to be a block: the right keys with the right JSON types, and nothing more is known.
+
+    `Engine.check_alone` makes a `Block` of it. Only a `Block` is ever stored, linked or shown.
+    """
+
+    data: str
+    hash: str
+    index: int
+    previous_hash: str
+    timestamp: int | str
+    """The book's node writes a number, its predecessor pynaivechain a string of the same digits."""
+
+
 class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """A classic block. The fields stand in the order in which the book's node writes them."""
+    """A classic block that is sound by itself. The fields stand in the order in which the book's node writes them."""
 
     data: str
     """What somebody posted."""
@@ -40,11 +54,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Hash of the block at `index - 1`; `"0"` in the genesis block."""
 
     timestamp: int
-    """Seconds since 1970-01-01 UTC, as the miner's clock had it."""
-
-
-CheckedBlock = NewType("CheckedBlock", Block)
-"""A block that passed every check that needs nothing but the block (`Engine.check_alone`)."""
+    """Seconds since 1970-01-01 UTC, as the miner's clock had it; always ten digits."""
 
 
 class Header(NamedTuple):

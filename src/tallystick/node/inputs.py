@@ -108,5 +108,15 @@ class Tick:
 
 
 Input = (
-    Post | AddPeer | RemovePeer | PeerOpened | PeerSaid | PeerPonged | PeerDrained | ChainSaid | PeerClosed | DialFailed | Tick
+    Post
+    | AddPeer
+    | RemovePeer
+    | PeerOpened
+    | PeerSaid
+    | PeerPonged
+    | PeerDrained
+    | ChainSaid
+    | PeerClosed
+    | DialFailed
+    | Tick
 )
