@@ -12,7 +12,7 @@ allow exactly ten digits, which leaves one way only to read a preimage.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -57,7 +57,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Seconds since 1970-01-01 UTC, as the miner's clock had it; always ten digits."""
 
 
-class Header(NamedTuple):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """What fork choice needs of a block: its place and its links, without the data."""
 
     index: int
