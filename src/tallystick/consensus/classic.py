@@ -1,0 +1,102 @@
+"""The rules of the book's network: a block is sealed by nothing, and the longest chain wins.
+
+Anyone may add a block at once, so anyone may also write a longer history from the genesis block up,
+for free. A classic chain shows *that* its past was changed to whoever kept a copy; it does not stop
+anybody from changing it.
+
+The checks are those of the book's `is_valid_new_block` and `is_valid_chain`, with what they forgot:
+types, ranges, ten-digit timestamps, and a genesis block compared field by field (its hash alone can be
+forged by moving digits between the fields, for the preimage has no separators).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tallystick.errors import Rule, RuleViolation
+from tallystick.model.block import (
+    INDEX_MAX,
+    TIMESTAMP_MAX,
+    TIMESTAMP_MIN,
+    Block,
+    Header,
+    UncheckedBlock,
+    block_hash,
+)
+from tallystick.model.network import Network
+
+_TEN_DIGITS: Final = re.compile(r"[0-9]{10}", re.ASCII)
+
+
+class ClassicEngine:
+    """`Engine` of the classic kind."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    @property
+    def network(self) -> Network:
+        return self._network
+
+    def check_alone(self, block: UncheckedBlock) -> Block:
+        """Check type, range and hash. Raises RuleViolation."""
+        index, timestamp = block.index, block.timestamp
+        if not 0 <= index <= INDEX_MAX:
+            raise RuleViolation(Rule.INDEX_IN_RANGE, f"index {_short(index)} is not within 0 and {INDEX_MAX}")
+        if isinstance(timestamp, str):
+            timestamp = _seconds(timestamp, index)
+        if not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX:
+            raise _bad_timestamp(timestamp, index)
+        # The digest decides what the hash may look like: upper case or a wrong length can't equal it.
+        digest = block_hash(index, block.previous_hash, timestamp, block.data)
+        if digest != block.hash:
+            raise RuleViolation(
+                Rule.HASH_MATCHES_CONTENT, f"block {index} claims hash {_short(block.hash)}, its content gives {digest}"
+            )
+        checked = Block(block.data, digest, index, block.previous_hash, timestamp)
+        if index == 0 and checked != self._network.genesis:
+            raise RuleViolation(Rule.GENESIS_IS_OURS, "the block at index 0 is not this network's genesis block")
+        return checked
+
+    def check_in_place(self, block: Block, parent: Header) -> None:
+        """Check that a block names its parent and counts one further. Raises RuleViolation."""
+        if block.index != parent.index + 1:
+            raise RuleViolation(Rule.INDEX_FOLLOWS_PARENT, f"index {block.index} after {parent.index}")
+        if block.previous_hash != parent.hash:
+            raise RuleViolation(
+                Rule.NAMES_ITS_PARENT,
+                f"block {block.index} names {_short(block.previous_hash)} as its parent, which is {parent.hash}",
+            )
+
+    def weight(self, tip: Header) -> int:
+        """The number of blocks of the branch after genesis: each weighs 1."""
+        return tip.index
+
+    def seal(self, parent: Header, data: str, wall_ms: int) -> Block:
+        """Make a block on `parent`, dated with the clock's whole seconds."""
+        index, timestamp = parent.index + 1, wall_ms // 1000
+        if not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX:
+            raise RuleViolation(
+                Rule.CLOCK_IS_SANE, f"this machine's clock says {timestamp} s since 1970; set it, then post again"
+            )
+        return Block(data, block_hash(index, parent.hash, timestamp, data), index, parent.hash, timestamp)
+
+
+def _seconds(text: str, index: int) -> int:
+    """Read a timestamp as pynaivechain writes it, a string. Exactly ten ASCII digits have one reading."""
+    if not _TEN_DIGITS.fullmatch(text):
+        raise _bad_timestamp(text, index)
+    return int(text)
+
+
+def _bad_timestamp(timestamp: int | str, index: int) -> RuleViolation:
+    return RuleViolation(
+        Rule.TIMESTAMP_HAS_TEN_DIGITS, f"block {index} has timestamp {_short(timestamp)}, not ten digits of seconds"
+    )
+
+
+def _short(value: object) -> str:
+    """A foreign value for an error message: escaped, and at most 80 characters of it."""
+    text = ascii(value) if not isinstance(value, int) or abs(value) < 10**80 else "of more than 80 digits"
+    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - the width promised above
