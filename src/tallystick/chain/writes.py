@@ -38,7 +38,8 @@ class Append:
 class AddSide:
     """Keep `blocks`, unmarked, beside the best chain. Blocks already kept there are left as they are.
 
-    Beyond `Limits.side_bytes` of unmarked side data the oldest unmarked blocks are dropped.
+    Beyond `Limits.side_bytes` of unmarked side data the oldest unmarked blocks are dropped, when the
+    batch is committed: never between two writes of one step, which may build on each other.
     """
 
     blocks: Sequence[Block]

@@ -27,6 +27,7 @@ from tallystick.model.block import (
 from tallystick.model.network import Network
 
 _TEN_DIGITS: Final = re.compile(r"[0-9]{10}", re.ASCII)
+_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class ClassicEngine:
@@ -44,6 +45,11 @@ class ClassicEngine:
         index, timestamp = block.index, block.timestamp
         if not 0 <= index <= INDEX_MAX:
             raise RuleViolation(Rule.INDEX_IN_RANGE, f"index {_short(index)} is not within 0 and {INDEX_MAX}")
+        if index and not _HASH.fullmatch(block.previous_hash):
+            raise RuleViolation(
+                Rule.NAMES_ITS_PARENT,
+                f"block {index} names {_short(block.previous_hash)} as its parent, which is no hash",
+            )
         if isinstance(timestamp, str):
             timestamp = _seconds(timestamp, index)
         if not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tallystick.errors import Rule
+
 
 class Now(NamedTuple):
     """The time, as the rim read it."""
@@ -92,6 +94,9 @@ class PeerClosed:
     peer: int
     reason: str
     """One line for the log and the status."""
+
+    rule: Rule | None = None
+    """The rule of the wire it broke, when the rim saw that and hung up (a wrong frame, a full outbox)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ class PeerStatus:
     next_dial_ms: int | None
     """Until the next attempt, when waiting."""
 
-    tip: Header | None
-    """The highest block it told us of (unverified)."""
+    tip: tuple[int, str] | None
+    """Index and hash of the highest block it told us of (unverified)."""
 
     last_error: str | None
     """Why the last connection or attempt ended."""

@@ -1,0 +1,150 @@
+"""The chain a node follows: what happens to it when blocks are mined or arrive.
+
+Every change comes out as a `Change`: the writes that make it durable, and what those who watch the
+chain want to know. Nothing here is undone by a failing disk: the owner of the store stops the node then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tallystick.chain.contracts import Duty, Engine, View
+from tallystick.chain.forkchoice import Reorg, plan
+from tallystick.chain.tree import BlockTree
+from tallystick.chain.writes import OWN, AddSide, Append, Mark, Switch, Write
+from tallystick.errors import Rule, RuleViolation
+from tallystick.model.block import Block, Header, UncheckedBlock, header_of
+from tallystick.model.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of some blocks."""
+
+    writes: Sequence[Write] = ()
+    appended: Sequence[Block] = ()
+    """Blocks that extended the tip, in order."""
+
+    reorg: Reorg | None = None
+    """The switch, when another branch is followed now."""
+
+    refused: RuleViolation | None = None
+    """Why a better branch is kept, but not followed: REORG_WITHIN_LIMIT."""
+
+
+NOTHING = Change()
+
+
+class Chain:
+    """Owner of the tip. Methods that take blocks of others raise RuleViolation and change nothing then."""
+
+    def __init__(self, engine: Engine, tip: Block, limits: Limits, max_reorg: int | None = None) -> None:
+        """Follow the branch that ends in `tip`, a block of the store."""
+        self._engine = engine
+        self._limits = limits
+        self._max_reorg = max_reorg
+        self._tree = BlockTree(header_of(tip), limits.recent_headers)
+        self.tip_block = tip
+        """The last block of the best chain, with its data."""
+
+    @property
+    def tip(self) -> Header:
+        """The last block of the best chain."""
+        return self._tree.tip
+
+    # --- our own blocks ------------------------------------------------------------------------
+
+    def seal(self, data: str, wall_ms: int) -> Block:
+        """A new block with `data` on the tip, not yet part of the chain."""
+        return self._engine.seal(self._tree.tip, data, wall_ms)
+
+    def take_post(self, block: Block) -> Change:
+        """Put a block that `seal` just made for a caller on the chain; from now on it is a duty."""
+        return self._append([block], [OWN])
+
+    def mine_again(self, duties: Sequence[Duty], wall_ms: int) -> Change:
+        """Carry lost duties again, in order, on top of the tip."""
+        blocks: list[Block] = []
+        parent = self.tip
+        for duty in duties:
+            block = self._engine.seal(parent, duty.data, wall_ms)
+            blocks.append(block)
+            parent = header_of(block)
+        return self._append(blocks, [duty.first for duty in duties])
+
+    # --- blocks of others ----------------------------------------------------------------------
+
+    def is_ahead(self, block: UncheckedBlock) -> bool:
+        """Does this block claim to be further than our tip?"""
+        return block.index > self.tip.index
+
+    def accept(self, blocks: Sequence[UncheckedBlock], view: View) -> Change:
+        """Check `blocks`, each the child of the one before, keep them, and follow their branch if it is better.
+
+        Raises RuleViolation when one of them is wrong, or, with PARENT_IS_KNOWN, when they link to
+        nothing we have. Blocks we have already are no change.
+        """
+        run = [self._engine.check_alone(block) for block in blocks]
+        for parent, block in pairwise(run):
+            self._engine.check_in_place(block, header_of(parent))
+        known = self._count_known(run, view)
+        if known == len(run):
+            return NOTHING  # a duplicate changes nothing and is not passed on
+        parent_header = header_of(run[known - 1]) if known else self._parent_of(run[0], view)
+        new = run[known:]
+        if len(run) == 1 and view.side(new[0].hash) is not None:
+            return NOTHING
+        self._engine.check_in_place(new[0], parent_header)
+        if parent_header.hash == self.tip.hash:
+            return self._append(new, None)
+        return self._branch(new, parent_header, view)
+
+    def _count_known(self, run: Sequence[Block], view: View) -> int:
+        """How many of the first blocks of a run are on the best chain. Both are linked, so halving finds it."""
+        low, high = 0, len(run)
+        while low < high:
+            middle = (low + high) // 2
+            if self._tree.on_best_chain(run[middle].index, run[middle].hash, view):
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _parent_of(self, block: Block, view: View) -> Header:
+        parent = self._tree.find(block.index - 1, block.previous_hash, view)
+        if parent is None:
+            raise RuleViolation(Rule.PARENT_IS_KNOWN, f"block {block.index} {block.hash} links to no block we have")
+        return parent
+
+    # --- changes -------------------------------------------------------------------------------
+
+    def _append(self, blocks: Sequence[Block], marks: Sequence[Mark] | None) -> Change:
+        self._tree.extend(map(header_of, blocks))
+        self.tip_block = blocks[-1]
+        size = self._limits.view_page
+        if len(blocks) <= size:
+            return Change((Append(blocks, marks),), appended=blocks)
+        writes = [
+            Append(blocks[i : i + size], None if marks is None else marks[i : i + size])
+            for i in range(0, len(blocks), size)
+        ]
+        return Change(writes, appended=blocks)
+
+    def _branch(self, blocks: Sequence[Block], parent: Header, view: View) -> Change:
+        """Keep blocks that do not extend the tip, and switch to their branch if it is the better one."""
+        size = self._limits.view_page
+        kept: list[Write] = [AddSide(blocks[i : i + size]) for i in range(0, len(blocks), size)]
+        try:
+            reorg = plan(self._tree, self._engine, view, header_of(blocks[-1]), parent, max_depth=self._max_reorg)
+        except RuleViolation as refused:
+            if refused.rule is Rule.PARENT_IS_KNOWN:
+                raise
+            return Change(kept, refused=refused)
+        if reorg is None:
+            return Change(kept)
+        self._tree.switch(reorg.fork, map(header_of, blocks[-self._limits.recent_headers :]))
+        self.tip_block = blocks[-1]
+        switch = Switch(reorg.fork.index, reorg.old_tip.index, reorg.new_tip.hash, reorg.new_tip.index)
+        return Change([*kept, switch], reorg=reorg)

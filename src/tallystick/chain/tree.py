@@ -1,0 +1,83 @@
+"""The blocks a node knows: one best chain, and branches beside it.
+
+The tree lives in the store. In memory stand only the newest headers of the best chain, so memory does
+not grow with the chain; what is older, and every side branch, is looked up. A block names its index,
+so finding it on the best chain takes no index over hashes: either the block at that place has that
+hash, or it is not there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from tallystick.chain.contracts import View
+from tallystick.errors import Rule, RuleViolation
+from tallystick.model.block import Header
+
+
+class BlockTree:
+    """The best chain's newest headers, and look-ups of everything else through a view."""
+
+    def __init__(self, tip: Header, capacity: int) -> None:
+        """Start at `tip`, keeping at most `capacity` headers in memory."""
+        self._recent: deque[Header] = deque([tip], maxlen=capacity)
+
+    @property
+    def tip(self) -> Header:
+        """The last block of the best chain."""
+        return self._recent[-1]
+
+    def at(self, index: int, view: View) -> Header | None:
+        """The best chain's block at `index`, if it is that long."""
+        behind = self.tip.index - index
+        if 0 <= behind < len(self._recent):
+            return self._recent[-1 - behind]
+        if behind < 0 or index < 0:
+            return None
+        found = view.headers(index, 1)
+        return found[0] if found else None
+
+    def on_best_chain(self, index: int, hash: str, view: View) -> bool:
+        """Is this block part of the best chain?"""
+        header = self.at(index, view)
+        return header is not None and header.hash == hash
+
+    def find(self, index: int, hash: str, view: View) -> Header | None:
+        """The block of that index and hash, on the best chain or beside it."""
+        header = self.at(index, view)
+        if header is not None and header.hash == hash:
+            return header
+        side = view.side(hash)
+        return side if side is not None and side.index == index else None
+
+    def fork_below(self, header: Header, view: View) -> Header:
+        """The newest ancestor of `header`, or itself, that is on the best chain.
+
+        Raises RuleViolation(PARENT_IS_KNOWN) where the branch has lost its older blocks.
+        """
+        while not self.on_best_chain(header.index, header.hash, view):
+            parent = self.find(header.index - 1, header.previous_hash, view)
+            if parent is None:
+                raise RuleViolation(
+                    Rule.PARENT_IS_KNOWN, f"the parent of side block {header.index} {header.hash} is no longer kept"
+                )
+            header = parent
+        return header
+
+    def extend(self, headers: Iterable[Header]) -> None:
+        """Note headers that were put on the best chain; the first follows the tip."""
+        self._recent.extend(headers)
+
+    def switch(self, fork: Header, headers: Iterable[Header]) -> None:
+        """Note a switch: everything above `fork` left, and a branch came that ends in `headers`.
+
+        `headers` are the newest of that branch, in order, at least one; older ones are looked up when needed.
+        """
+        newest = list(headers)
+        if newest[0].index == fork.index + 1:
+            while self._recent and self._recent[-1].index > fork.index:
+                self._recent.pop()
+        else:
+            self._recent.clear()
+        self._recent.extend(newest)

@@ -1,0 +1,105 @@
+"""The addresses we dial, and when: every one for ever, with back-off.
+
+An address comes from the operator (start options, `addPeer`) and leaves by `DELETE /peers`. One that
+cannot be reached is tried again after a second, then two, up to a minute, with jitter so that a
+restarted network does not dial in step. A connection must have lasted a minute before its back-off
+starts from the bottom: a peer that hangs up on every chain we send is not worth a dial a second.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tallystick.chain.duties import Entropy
+from tallystick.errors import Rule, RuleViolation
+from tallystick.model.limits import Limits
+
+
+class State(enum.StrEnum):
+    """What we are doing about an address."""
+
+    WAITING = "waiting"
+    DIALLING = "dialling"
+    CONNECTED = "connected"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One address we keep dialling."""
+
+    address: str
+    state: State
+    next_ms: int
+    """When to dial next, while waiting."""
+
+    wait_ms: int
+    """The wait after the next failure, before jitter."""
+
+    opened_ms: int = 0
+    last_error: str | None = None
+
+
+class Redial:
+    """Owner of the addresses we dial."""
+
+    def __init__(self, limits: Limits, addresses: Iterable[str], now_ms: int) -> None:
+        self._limits = limits
+        self._entries: dict[str, Entry] = {}
+        for address in addresses:
+            self._entries[address] = Entry(address, State.WAITING, now_ms, limits.redial_first_ms)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __contains__(self, address: object) -> bool:
+        return address in self._entries
+
+    def add(self, address: str, now_ms: int) -> None:
+        """Dial this address as soon as possible. Raises RuleViolation(ADDRESS_BOOK_HAS_ROOM)."""
+        entry = self._entries.get(address)
+        if entry is not None:
+            entry.next_ms = now_ms
+            return
+        if len(self._entries) >= self._limits.peer_addresses:
+            raise RuleViolation(
+                Rule.ADDRESS_BOOK_HAS_ROOM,
+                f"{self._limits.peer_addresses} peers are known already; remove one first (DELETE /peers/ADDRESS)",
+            )
+        self._entries[address] = Entry(address, State.WAITING, now_ms, self._limits.redial_first_ms)
+
+    def remove(self, address: str) -> bool:
+        """Stop dialling this address; was it known?"""
+        return self._entries.pop(address, None) is not None
+
+    def due(self, now_ms: int) -> list[str]:
+        """The addresses to dial now; each counts as being dialled from here on."""
+        due = [entry for entry in self if entry.state is State.WAITING and entry.next_ms <= now_ms]
+        for entry in due:
+            entry.state = State.DIALLING
+        return [entry.address for entry in due]
+
+    def next_ms(self) -> int | None:
+        """When `due` will next have something."""
+        return min((entry.next_ms for entry in self if entry.state is State.WAITING), default=None)
+
+    def opened(self, address: str, now_ms: int) -> bool:
+        """A dial became a connection; False when the address was removed meanwhile."""
+        entry = self._entries.get(address)
+        if entry is None:
+            return False
+        entry.state, entry.opened_ms = State.CONNECTED, now_ms
+        return True
+
+    def ended(self, address: str, now_ms: int, entropy: Entropy, reason: str) -> None:
+        """A dial failed, or its connection is gone."""
+        entry = self._entries.get(address)
+        if entry is None:
+            return
+        if entry.state is State.CONNECTED and now_ms - entry.opened_ms >= self._limits.useful_connection_ms:
+            entry.wait_ms = self._limits.redial_first_ms
+        # Between half the wait and the whole of it.
+        entry.next_ms = now_ms + int(entry.wait_ms * (1 + entropy.random()) / 2)
+        entry.wait_ms = min(entry.wait_ms * 2, self._limits.redial_max_ms)
+        entry.state, entry.last_error = State.WAITING, reason
