@@ -17,7 +17,6 @@ from tallystick.app import logs
 def _as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    root.handlers[:] = []  # pytest's own handlers refuse the odd records sent here
     yield
     structlog.reset_defaults()
     logging.captureWarnings(capture=False)
@@ -100,6 +99,7 @@ def test_an_exception_is_one_line_unless_debugging() -> None:
 
 
 def test_libraries_speak_through_the_same_door() -> None:
+    logging.getLogger().handlers[:] = []  # pytest's own handlers refuse the odd records sent here
     out = io.StringIO()
     logs.configure("info", "json", out)
     logs.configure("info", "json", out)

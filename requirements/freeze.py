@@ -1,0 +1,56 @@
+"""Write the locks: `python requirements/freeze.py`, with the virtual environment's Python.
+
+`run.txt` holds exactly what a node needs, `dev.txt` adds what its developers need, each with the version
+that is installed here and now. `pyproject.toml` says what is needed at least; the locks say what was tested.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+HERE = Path(__file__).parent
+
+HEADER = "# Written by requirements/freeze.py; the lower bounds stand in pyproject.toml.\n"
+
+
+def closure(extra: str) -> dict[str, tuple[str, str]]:
+    """Name -> (version, marker) of all that tallystick with `extra` needs, directly or not."""
+    found: dict[str, tuple[str, str]] = {}
+    visited: set[tuple[str, str]] = set()
+    waiting = [("tallystick", extra)]
+    while waiting:
+        name, wanted = waiting.pop()
+        if (name, wanted) in visited:
+            continue
+        visited.add((name, wanted))
+        for text in distribution(name).requires or []:
+            needed = Requirement(text)
+            if needed.marker and not needed.marker.evaluate({"extra": wanted}):
+                continue
+            key = canonicalize_name(needed.name)
+            # uvloop exists for these platforms only; every other package is pure, or built for all.
+            marker = ' ; sys_platform != "win32"' if key == "uvloop" else ""
+            found[key] = (distribution(needed.name).version, marker)
+            waiting += [(needed.name, ""), *((needed.name, each) for each in needed.extras)]
+    return found
+
+
+def lines(packages: dict[str, tuple[str, str]]) -> str:
+    """The packages as pip reads them."""
+    return "".join(f"{name}=={version}{marker}\n" for name, (version, marker) in sorted(packages.items()))
+
+
+def main() -> None:
+    """Write both locks."""
+    run, dev = closure(""), closure("dev")
+    HERE.joinpath("run.txt").write_text(HEADER + lines(run))
+    more = {name: pin for name, pin in dev.items() if name not in run}
+    HERE.joinpath("dev.txt").write_text(HEADER + "-r run.txt\n" + lines(more))
+
+
+if __name__ == "__main__":
+    main()
