@@ -30,6 +30,16 @@ class Limits:
     side_bytes: int = 256 * MIB
     """Data of other people's side branches kept in the store; beyond it the oldest go first."""
 
+    side_block_bytes: int = 256
+    """What a side block counts beside its data: its row and index entries. Without it, empty blocks would be free."""
+
+    index_batch: int = 50_000
+    """Hashes of the newest blocks looked up in memory (at most twice as many) before they go to the hash index
+    in one sorted batch; random keys written one by one would cost more than the blocks themselves."""
+
+    opening_blocks: int = 6
+    """Last blocks whose hashes are recomputed when a store is opened; a torn disk shows there first."""
+
     remine_jitter_ms: int = 500
     """A lost duty is mined again after 0 to this many ms, so that two nodes seldom collide."""
 
@@ -82,6 +92,21 @@ class Limits:
     request_body_bytes: int = 8 * MIB
     """A request's body; larger than any acceptable post, so that a post too long gets its own answer."""
 
+    request_json_values: int = 1_000
+    """Values in a request's body. One is wanted; eight megabytes of empty lists would cost 300 in memory."""
+
+    keep_alive_ms: int = 60 * SECOND_MS
+    """A connection to the API that asks nothing for so long is closed."""
+
+    answer_stall_bytes: int = 16 * KIB
+    """A client that takes less than this of a waiting answer within `outbox_stall_ms` is not reading."""
+
+    whole_chains: int = 16
+    """Answers with the whole chain under way at a time; each may hold a few pages (`page_bytes`)."""
+
+    wrong_token_ms: int = 250
+    """A wrong token is answered this late, so that nobody tries many."""
+
     outbox_pause_bytes: int = 1 * MIB
     """While this much waits to be sent to a peer, its next message is not handled and gossip is dropped."""
 
@@ -90,6 +115,26 @@ class Limits:
 
     outbox_stall_ms: int = 20 * SECOND_MS
     """Something waits and nothing moved for so long: the peer is dropped."""
+
+    inbox_bytes: int = 2 * MIB
+    """Whole messages of one peer that may wait to be handled; then nothing more is read. Twice what pauses
+    an outbox, so that two nodes with full outboxes facing each other still read, and neither waits for ever."""
+
+    large_message_ms: int = 60 * SECOND_MS
+    """A peer sending a large message while others wait to send theirs must be done within this."""
+
+    fragment_bytes: int = 64 * KIB
+    """Longer messages go out in fragments of this size, made as the socket drains: a broadcast of a large
+    message costs its size once, not once a peer."""
+
+    chain_piece_bytes: int = 128 * KIB
+    """A whole-chain answer is read and encoded in pieces of about this size (one block may be longer)."""
+
+    close_ms: int = 2 * SECOND_MS
+    """From our close frame to the end of the connection; a peer that is not done by then is cut off."""
+
+    dialled_addresses: int = 4
+    """Numeric addresses of one name that are tried, in the resolver's order."""
 
     ping_every_ms: int = 30 * SECOND_MS
     pong_within_ms: int = 60 * SECOND_MS
@@ -121,6 +166,9 @@ class Limits:
 
     page_bytes: int = 4 * MIB
     """Data of blocks read from the store at a time when a chain is streamed."""
+
+    import_line_bytes: int = 64 * MIB
+    """One block as a line of an imported file: data of a whole message, every character of it escaped."""
 
     fork_blocks: int = 100
     """Forks in one answer, and blocks shown of each."""

@@ -1,0 +1,129 @@
+"""Request bodies: strict JSON objects of which one key, a string, is wanted.
+
+JSON decoders are lenient in ways that matter to a ledger: they keep the last of two equal keys, take NaN,
+or let half a surrogate pair through that has no UTF-8 form and fails much later, in the hash. Here a body
+means one thing or is refused (RFC 8259; I-JSON, RFC 7493). Unknown keys are ignored, as in the book.
+
+Nearly every body is `{"data": "..."}` with four quotation marks: so it has two strings, one key, nothing
+to be ambiguous about, and the fast decoder alone will do. In any doubt the slow path decides, after having
+counted what a decoder would have to allocate.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import msgspec
+
+from tallystick.api.problems import Fault, Refusal, shown
+
+_QUOTES_OF_ONE_MEMBER: Final = 4
+_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what follows an opening quotation mark that is never closed: so a search passes over every
+character once, whatever it is fed."""
+
+
+class _DataOnly(msgspec.Struct, gc=False):
+    data: str
+
+
+class _PeerOnly(msgspec.Struct, gc=False):
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The one key an endpoint reads, and what its absence is called."""
+
+    key: str
+    missing: Fault
+    not_a_string: Fault
+    fast: msgspec.json.Decoder[_DataOnly] | msgspec.json.Decoder[_PeerOnly]
+
+
+DATA: Final = Wanted("data", Fault.DATA_MISSING, Fault.DATA_NOT_A_STRING, msgspec.json.Decoder(_DataOnly))
+PEER: Final = Wanted("peer", Fault.PEER_MISSING, Fault.PEER_NOT_A_STRING, msgspec.json.Decoder(_PeerOnly))
+
+
+def text_of(body: bytes, wanted: Wanted, values_max: int) -> str:
+    """The string under the wanted key of a JSON object of at most `values_max` values. Raises Refusal."""
+    if body.count(b'"') == _QUOTES_OF_ONE_MEMBER:
+        try:
+            return getattr(wanted.fast.decode(body), wanted.key)  # type: ignore[no-any-return]  # both hold a str
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass  # the slow path knows what to say
+    return _text_slowly(body, wanted, values_max)
+
+
+def _text_slowly(body: bytes, wanted: Wanted, values_max: int) -> str:
+    members = _object_of(body, values_max)
+    if wanted.key not in members:
+        raise Refusal(wanted.missing, f'the body has no key {wanted.key}; send {{"{wanted.key}": "..."}}')
+    value = members[wanted.key]
+    if not isinstance(value, str):
+        detail = f"{wanted.key} is {_JSON_NAMES[type(value)]}; send it as a JSON string"
+        raise Refusal(wanted.not_a_string, detail)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise _not_json(f"{wanted.key} holds half a surrogate pair at character {error.start}") from None
+    return value
+
+
+_JSON_NAMES: Final = {
+    dict: "an object",
+    list: "an array",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
+
+
+def _object_of(body: bytes, values_max: int) -> dict[str, object]:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _not_json(f"byte {error.start} is not UTF-8") from None
+    _check_values(text, values_max)
+    try:
+        value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _not_json("it is nested too deeply") from None
+    except ValueError as error:  # JSONDecodeError, and integers of thousands of digits
+        raise _not_json(str(error)[:200]) from None
+    if not isinstance(value, dict):
+        detail = f'the body is {_JSON_NAMES.get(type(value), "a string")}; send an object such as {{"key": "value"}}'
+        raise Refusal(Fault.NOT_AN_OBJECT, detail)
+    return value
+
+
+def _check_values(text: str, values_max: int) -> None:
+    """Refuse what would make many objects, before any is made. An escaped quotation mark opens no string."""
+    strings = (text.count('"') - text.count('\\"')) // 2
+    if strings <= values_max:
+        skeleton = _STRING.sub("", text)
+        if sum(map(skeleton.count, "[{,:")) <= values_max:
+            return
+    raise _not_json(f"it has more than {values_max} values, far more than this endpoint reads")
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        twice = counts.most_common(1)[0][0]
+        raise ValueError(f"the key {shown(twice)} occurs twice")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _not_json(why: str) -> Refusal:
+    return Refusal(Fault.NOT_JSON, f"{why}; send one JSON object in UTF-8")

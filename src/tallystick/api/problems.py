@@ -1,0 +1,230 @@
+"""What a request that cannot be served is told: one table, one form.
+
+Every refusal is a problem document (RFC 9457): `type` names the problem for programs and never changes,
+`title` says it in words, `detail` shows the value that was wrong and what is expected, `rule` names the
+broken rule where there is one. `TABLE` is the only place where a rule or a fault of a request gets its
+HTTP status. What is not in it is our own bug: it is logged in full, and the caller learns nothing of it.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from sanic.exceptions import MethodNotAllowed, PayloadTooLarge, SanicException
+from sanic.handlers import ErrorHandler
+from sanic.request import Request
+from sanic.response import HTTPResponse
+
+from tallystick.api.answers import PROBLEM_JSON, Answer, encode
+from tallystick.errors import Rule, RuleViolation, StoreError, StoreFullError
+
+TYPE_PREFIX: Final = "urn:tallystick:problem:"
+SHOWN_CHARACTERS: Final = 80
+"""How much of a wrong value is shown back."""
+
+_log = logging.getLogger("tallystick.api")
+
+
+class Fault(enum.StrEnum):
+    """What can be wrong with a request before any rule of the ledger is asked. The value ends the problem's type."""
+
+    BAD_REQUEST = "bad-request"
+    NOT_JSON = "not-json"
+    NOT_AN_OBJECT = "not-an-object"
+    DATA_MISSING = "data-missing"
+    DATA_NOT_A_STRING = "data-not-a-string"
+    PEER_MISSING = "peer-missing"
+    PEER_NOT_A_STRING = "peer-not-a-string"
+    BAD_PARAMETER = "bad-parameter"
+    HOST_MALFORMED = "host-malformed"
+    TOKEN_NEEDED = "token-needed"  # noqa: S105 - the name of a problem, not a token
+    ORIGIN_NOT_ALLOWED = "origin-not-allowed"
+    DOOR_CLOSED = "door-closed"
+    NO_SUCH_PATH = "no-such-path"
+    NO_SUCH_BLOCK = "no-such-block"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    TOO_SLOW = "too-slow"
+    BODY_TOO_LARGE = "body-too-large"
+    URL_TOO_LONG = "url-too-long"
+    NOT_JSON_TYPE = "not-json-type"
+    EXPECTATION_FAILED = "expectation-failed"
+    HOST_NOT_LISTED = "host-not-listed"
+    HEAD_TOO_LARGE = "head-too-large"
+    INTERNAL = "internal"
+    STORE_FAILED = "store-failed"
+    STORE_FULL = "store-full"
+    NOT_READY = "not-ready"
+    BUSY = "busy"
+
+
+class Verdict(NamedTuple):
+    """What a problem costs a caller."""
+
+    status: int
+    title: str
+
+
+_BAD_BLOCK: Final = "A block breaks a rule of this network"
+
+TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
+    {
+        Fault.BAD_REQUEST: Verdict(400, "The request is not well-formed HTTP"),
+        Fault.NOT_JSON: Verdict(400, "The body is not JSON"),
+        Fault.NOT_AN_OBJECT: Verdict(400, "The body is not a JSON object"),
+        Fault.DATA_MISSING: Verdict(400, "The key data is missing"),
+        Fault.DATA_NOT_A_STRING: Verdict(422, "data is not a string"),
+        Fault.PEER_MISSING: Verdict(400, "The key peer is missing"),
+        Fault.PEER_NOT_A_STRING: Verdict(400, "peer is not a string"),
+        Fault.BAD_PARAMETER: Verdict(400, "A query parameter is not acceptable"),
+        Fault.HOST_MALFORMED: Verdict(400, "The Host header is missing or malformed"),
+        Fault.TOKEN_NEEDED: Verdict(401, "A token is needed"),
+        Fault.ORIGIN_NOT_ALLOWED: Verdict(403, "Pages of this origin may not talk to this node"),
+        Fault.DOOR_CLOSED: Verdict(403, "This node takes no peers here"),
+        Fault.NO_SUCH_PATH: Verdict(404, "There is nothing at this path"),
+        Fault.NO_SUCH_BLOCK: Verdict(404, "There is no such block"),
+        Fault.METHOD_NOT_ALLOWED: Verdict(405, "This path has no such method"),
+        Fault.TOO_SLOW: Verdict(408, "The request took too long to arrive"),
+        Fault.BODY_TOO_LARGE: Verdict(413, "The body is too large"),
+        Fault.URL_TOO_LONG: Verdict(414, "The URL is too long"),
+        Fault.NOT_JSON_TYPE: Verdict(415, "The body must be application/json"),
+        Fault.EXPECTATION_FAILED: Verdict(417, "The expectation cannot be met"),
+        Fault.HOST_NOT_LISTED: Verdict(421, "This node does not answer to that host name"),
+        Fault.HEAD_TOO_LARGE: Verdict(431, "The head of the request is too large"),
+        Fault.INTERNAL: Verdict(500, "The node failed to answer"),
+        Fault.STORE_FAILED: Verdict(503, "The node's storage failed"),
+        Fault.STORE_FULL: Verdict(503, "The node's disk is full"),
+        Fault.NOT_READY: Verdict(503, "The node is not ready"),
+        Fault.BUSY: Verdict(503, "The node is busy"),
+        Rule.DATA_WITHIN_SIZE: Verdict(413, "data is too long"),
+        Rule.CLOCK_IS_SANE: Verdict(503, "The node's clock cannot date a block"),
+        Rule.ADDRESS_IS_WELL_FORMED: Verdict(400, "The address is not well-formed"),
+        Rule.ADDRESS_RESOLVES: Verdict(400, "The address does not resolve"),
+        Rule.ADDRESS_IS_ALLOWED: Verdict(400, "The address is one this node does not dial"),
+        Rule.ADDRESS_IS_NOT_OURS: Verdict(400, "The address is this node's own"),
+        Rule.ADDRESS_BOOK_HAS_ROOM: Verdict(400, "The address book is full"),
+        Rule.PEER_IS_KNOWN: Verdict(404, "There is no such peer"),
+        Rule.PEERS_WITHIN_LIMIT: Verdict(503, "The node has all the peers it takes"),
+        Rule.PEER_IN_GOOD_STANDING: Verdict(403, "This address is refused for a while"),
+        Rule.MESSAGE_IS_WELL_FORMED: Verdict(400, "The message is not well-formed"),
+        Rule.MESSAGE_WITHIN_SIZE: Verdict(413, "The message is too large"),
+        Rule.FRAME_KIND_FITS_DIALECT: Verdict(400, "The frame does not fit the dialect"),
+        Rule.HANDSHAKE_IN_TIME: Verdict(408, "The handshake took too long"),
+        Rule.MESSAGE_ARRIVES_IN_TIME: Verdict(408, "The message took too long to arrive"),
+        Rule.PONG_IN_TIME: Verdict(408, "A ping was not answered"),
+        Rule.OUTBOX_DRAINS: Verdict(408, "The peer does not read"),
+        Rule.INDEX_IN_RANGE: Verdict(422, _BAD_BLOCK),
+        Rule.TIMESTAMP_HAS_TEN_DIGITS: Verdict(422, _BAD_BLOCK),
+        Rule.HASH_MATCHES_CONTENT: Verdict(422, _BAD_BLOCK),
+        Rule.GENESIS_IS_OURS: Verdict(422, _BAD_BLOCK),
+        Rule.INDEX_FOLLOWS_PARENT: Verdict(422, _BAD_BLOCK),
+        Rule.NAMES_ITS_PARENT: Verdict(422, _BAD_BLOCK),
+        Rule.PARENT_IS_KNOWN: Verdict(422, _BAD_BLOCK),
+        Rule.REORG_WITHIN_LIMIT: Verdict(422, _BAD_BLOCK),
+    }
+)
+"""Rule or fault -> what the caller gets."""
+
+_RETRY_AFTER_S: Final[Mapping[Rule | Fault, int]] = MappingProxyType(
+    {Rule.PEERS_WITHIN_LIMIT: 60, Fault.NOT_READY: 1, Fault.BUSY: 5}
+)
+
+
+class Refusal(Exception):
+    """A request cannot be served; becomes a problem document. `detail` ends with what to do."""
+
+    def __init__(self, fault: Fault, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.fault = fault
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def shown(value: object) -> str:
+    """A foreign value as it may be shown back: quoted, escaped, bounded."""
+    text = ascii(value[: SHOWN_CHARACTERS + 1] if isinstance(value, (str, bytes)) else value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."
+
+
+def problem_document(what: Rule | Fault, detail: str) -> dict[str, object]:
+    """The problem document of `what`, as an object.
+
+    The book answers a post without data with `{"status": false, "message": ...}`. Its clients look at
+    these two keys, so that one document keeps them; RFC 9457 (section 3.1) tells its readers to ignore a
+    `status` that is no number.
+    """
+    verdict = TABLE[what]
+    document: dict[str, object] = {
+        "type": TYPE_PREFIX + what,
+        "title": verdict.title,
+        "status": verdict.status,
+        "detail": detail,
+    }
+    if isinstance(what, Rule):
+        document["rule"] = what.value
+    if what is Fault.DATA_MISSING:
+        document |= {"status": False, "message": "pass value in data key"}
+    return document
+
+
+def problem(what: Rule | Fault, detail: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer that says `what`."""
+    every = dict(headers or {})
+    if what in _RETRY_AFTER_S:
+        every["retry-after"] = str(_RETRY_AFTER_S[what])
+    return Answer(encode(problem_document(what, detail)), TABLE[what].status, PROBLEM_JSON, every)
+
+
+def problem_of(error: BaseException, *, head_was_read: bool = True) -> Answer:
+    """The problem document that `error` becomes. Anything unforeseen is logged and shown as a bare 500."""
+    match error:
+        case Refusal():
+            return problem(error.fault, error.detail, error.headers)
+        case RuleViolation():
+            return problem(error.rule, error.detail)
+        case StoreFullError():
+            _log.error("a request failed: %s", error)
+            return problem(Fault.STORE_FULL, "nothing was written; the operator must free space on the node's disk")
+        case StoreError():
+            _log.error("a request failed: %s", error)
+            return problem(Fault.STORE_FAILED, "nothing was written; the operator finds the reason in the node's log")
+        case SanicException() if error.status_code in _OF_STATUS:
+            return _problem_of_http(error, head_was_read=head_was_read)
+        case _:
+            _log.error("a request failed, and it is our bug", exc_info=error)
+            return problem(Fault.INTERNAL, "this is a bug of the node; its log has the details")
+
+
+_OF_STATUS: Final[Mapping[int, tuple[Fault, str]]] = MappingProxyType(
+    {
+        400: (Fault.BAD_REQUEST, "the head or the framing of the body breaks RFC 9112; send plain HTTP/1.1"),
+        404: (Fault.NO_SUCH_PATH, "GET / lists what this node serves"),
+        405: (Fault.METHOD_NOT_ALLOWED, "the Allow header lists the methods of this path"),
+        408: (Fault.TOO_SLOW, "send the whole request at once"),
+        413: (Fault.BODY_TOO_LARGE, "send less; no acceptable post is so large"),
+        414: (Fault.URL_TOO_LONG, "GET / lists what this node serves"),
+        417: (Fault.EXPECTATION_FAILED, "the only expectation served is 100-continue"),
+        503: (Fault.BUSY, "ask again later"),
+    }
+)
+
+
+def _problem_of_http(error: SanicException, *, head_was_read: bool) -> Answer:
+    fault, detail = _OF_STATUS[error.status_code]
+    if isinstance(error, PayloadTooLarge) and not head_was_read:
+        return problem(Fault.HEAD_TOO_LARGE, "send fewer or shorter headers")
+    headers = {}
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(sorted(error.allowed_methods or ()))
+    return problem(fault, detail, headers)
+
+
+class Problems(ErrorHandler):
+    """Sanic's hook for everything that went wrong. It never shows a page, a traceback or a path of its own."""
+
+    def response(self, request: Request | None, exception: BaseException) -> HTTPResponse:
+        head_was_read = request is not None and request.method != "NONE"  # what Sanic makes up without a head
+        return problem_of(exception, head_was_read=head_was_read)

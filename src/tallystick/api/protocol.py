@@ -1,0 +1,282 @@
+"""One connection to the node's port: an HTTP client, or a peer on its way in.
+
+Sanic reads the requests and writes the answers; this class decides who is let in, and gives a peer's
+connection to the door. More connections than `Limits.connections`, or than `connections_per_address` from
+one address that is not loopback, are told so and closed.
+
+No connection has a timer. Its server calls `look` about once a second for each (see `patience`), so that
+a request on the hot path pays nothing for its deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import IPv6Address, ip_address
+from types import SimpleNamespace
+from typing import Final, NamedTuple, cast
+
+from sanic import Request, Sanic
+from sanic.config import Config
+from sanic.exceptions import RequestTimeout
+from sanic.http.constants import Stage
+from sanic.server import HttpProtocol
+
+from tallystick.api.access import Head
+from tallystick.api.answers import encode
+from tallystick.api.desk import Desk
+from tallystick.api.door import Visitor
+from tallystick.api.http1 import StrictHttp
+from tallystick.api.patience import Doing, Patience, Verdict
+from tallystick.api.problems import Fault, Refusal, problem_document
+from tallystick.model.limits import SECOND_MS, Limits
+from tallystick.wire.addresses import is_loopback
+
+REMEMBERED_HEAD_BYTES: Final = 2_048
+"""A longer head is judged every time, rather than kept while its connection lasts."""
+
+_IPV6_NETWORK_BITS: Final = 64
+"""One customer's share of IPv6 addresses (RFC 6177): counted as one address."""
+
+_CROWDED_BODY: Final = encode(
+    problem_document(Fault.BUSY, "it has as many connections as it takes, in all or from your address; close some")
+)
+_CROWDED: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 5\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_CROWDED_BODY), _CROWDED_BODY)
+)
+
+
+class Crowd:
+    """All open connections to our port, and how many come from each address."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.connections: set[NodeProtocol] = set()
+        self.empty = asyncio.Event()
+        """Set while there is none."""
+        self.empty.set()
+        self._limits = limits
+        self._of_address: dict[str, int] = {}
+
+    def enter(self, connection: NodeProtocol, address: str) -> bool:
+        """Let it in, if there is room. `address` is empty for loopback, which is counted in all only."""
+        of_address = self._of_address.get(address, 0)
+        if len(self.connections) >= self._limits.connections:
+            return False
+        if address and of_address >= self._limits.connections_per_address:
+            return False
+        self.connections.add(connection)
+        self._of_address[address] = of_address + 1
+        self.empty.clear()
+        return True
+
+    def leave(self, connection: NodeProtocol, address: str) -> None:
+        """It is gone."""
+        self.connections.remove(connection)
+        self._of_address[address] -= 1
+        if not self._of_address[address]:
+            del self._of_address[address]
+        if not self.connections:
+            self.empty.set()
+
+
+class Host(NamedTuple):
+    """What the connections of one server share."""
+
+    desk: Desk
+    crowd: Crowd
+
+
+class NodeProtocol(HttpProtocol):
+    """One connection. Its server makes one for each that it accepts."""
+
+    HTTP_CLASS = StrictHttp
+
+    __slots__ = (
+        "_address",
+        "_admitted",
+        "_crowd",
+        "_desk",
+        "_gone",
+        "_patience",
+        "_served",
+        "_told",
+        "_visitor",
+    )
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, app: Sanic[Config, SimpleNamespace], host: Host) -> None:
+        super().__init__(loop=loop, app=app)
+        self.request_handler = self._serve
+        self._desk, self._crowd = host
+        self._address: str | None = None
+        """Under which the crowd counts it; None when it was not let in."""
+        self._admitted: bytes | None = None
+        """The last head that was judged and found good."""
+        self._served = 0
+        self._patience = Patience(host.desk.limits, host.desk.monotonic())
+        self._told = False
+        self._visitor: Visitor | None = None
+        self._gone = asyncio.Event()
+
+    # --- requests ------------------------------------------------------------------------------
+
+    async def _serve(self, request: Request) -> None:
+        """Answer one request; Sanic has read its head."""
+        if request.head != self._admitted:
+            await self._admit(request)
+        if self._http.upgrade_websocket and _knocks(request):
+            await self._open_door(request)
+        else:
+            await self.app.handle_request(request)
+        self._served += 1
+
+    async def _admit(self, request: Request) -> None:
+        head = head_of(request)
+        try:
+            self._desk.gate.judge(head)
+        except Refusal as refusal:
+            if refusal.fault is Fault.TOKEN_NEEDED and head.authorizations:
+                await asyncio.sleep(self._desk.limits.wrong_token_ms / SECOND_MS)
+            self._served += 1
+            raise
+        self._admitted = head.raw if len(head.raw) <= REMEMBERED_HEAD_BYTES else None
+
+    async def _open_door(self, request: Request) -> None:
+        """Give the connection to the peers' door, and stay out of the way until it is closed."""
+        _ = self._desk.ledger  # nobody is let in before there is one
+        if self._desk.door is None:
+            raise Refusal(Fault.DOOR_CLOSED, "it runs without a door for peers")
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        self._visitor = self._desk.door.knock(request.path, list(request.headers.items()), transport)
+        early = bytes(self.recv_buffer)
+        self.recv_buffer.clear()
+        if not transport.is_closing():
+            transport.resume_reading()
+        if early:
+            self._visitor.data_received(early)
+        await self._gone.wait()
+
+    # --- deadlines -----------------------------------------------------------------------------
+
+    def check_timeouts(self) -> None:
+        """Sanic would start a timer here for each connection; `look` takes its place."""
+
+    def look(self, now_s: float) -> None:
+        """End this connection if its time is up."""
+        if self._visitor is not None or self.transport is None or self.transport.is_closing():
+            return
+        waiting_bytes = self.transport.get_write_buffer_size()
+        match self._patience.look(self._doing(waiting_bytes), self._served, waiting_bytes, now_s):
+            case Verdict.CLOSE:
+                self.close()
+            case Verdict.ABORT:
+                self._cut()
+            case Verdict.TELL:
+                self._end_slow_request()
+
+    def finish(self) -> None:
+        """Close once nothing is under way: at once when resting, else after the answer."""
+        http = self.http
+        if self._visitor is not None or http is None:
+            return
+        if http.stage is Stage.IDLE:
+            self.close()
+        else:
+            http.keep_alive = False
+
+    def _cut(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _doing(self, waiting_bytes: int) -> Doing:
+        http = self.http
+        if waiting_bytes:
+            return Doing.TAKING_ANSWER
+        if http is None or http.stage is Stage.REQUEST:
+            return Doing.SENDING_HEAD
+        if getattr(http, "request_body", None):
+            return Doing.SENDING_BODY
+        if http.stage is Stage.IDLE:
+            return Doing.RESTING if self._served else Doing.SENDING_HEAD
+        return Doing.WAITING
+
+    def _end_slow_request(self) -> None:
+        """Answer 408 if a request has begun; the next look ends what is still there."""
+        http = self.http
+        if self._told or http is None or http.stage not in {Stage.REQUEST, Stage.HANDLER} or self._task is None:
+            self._cut()
+            return
+        self._told = True
+        http.exception = RequestTimeout()
+        self._task.cancel()
+
+    # --- asyncio.Protocol ----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        address = _counted_address(transport.get_extra_info("peername"))
+        if not self._crowd.enter(self, address):
+            self.transport = cast(asyncio.Transport, transport)  # uvloop's does not say that it is one
+            self.transport.write(_CROWDED)
+            self.transport.close()
+            return
+        self._address = address
+        super().connection_made(transport)  # type: ignore[no-untyped-call]  # Sanic is half typed
+
+    def data_received(self, data: bytes) -> None:
+        if self._visitor is not None:
+            self._visitor.data_received(data)
+        elif self._address is not None:
+            super().data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._visitor.eof_received() if self._visitor is not None else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._address is None:
+            return
+        self._crowd.leave(self, self._address)
+        self._gone.set()
+        if self._visitor is None:
+            super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic is half typed
+        else:
+            self._visitor.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # type: ignore[no-untyped-call]  # Sanic is half typed
+        if self._visitor is not None:
+            self._visitor.pause_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # type: ignore[no-untyped-call]  # Sanic is half typed
+        if self._visitor is not None:
+            self._visitor.resume_writing()
+
+
+def head_of(request: Request) -> Head:
+    """What the gate wants to know of a request."""
+    headers = request.headers
+    return Head(
+        raw=request.head,
+        method=request.method,
+        hosts=headers.getall("host", []),
+        origins=headers.getall("origin", []),
+        authorizations=headers.getall("authorization", []),
+        knocks=_knocks(request),
+    )
+
+
+def _knocks(request: Request) -> bool:
+    """Does it ask for the peers' door?"""
+    upgrade = request.headers.getone("upgrade", "")
+    return request.method == "GET" and request.path == "/" and upgrade.lower() == "websocket"
+
+
+def _counted_address(peername: tuple[str, int] | None) -> str:
+    """The address or network a connection counts for; empty for loopback."""
+    if peername is None or is_loopback(peername[0]):
+        return ""
+    address = ip_address(peername[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(int(address) >> (128 - _IPV6_NETWORK_BITS))
+    return peername[0]

@@ -1,0 +1,213 @@
+"""The node's port: opened, served, and closed without dropping an answer.
+
+`listen` takes the port, at first for `/health` and `/ready` only. `Server.open` brings in the ledger and
+the door, and from then on everything is served. `Server.stop` lets requests under way finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from ipaddress import ip_address
+from typing import Final
+
+from sanic import Sanic
+from sanic.server import AsyncioServer
+
+from tallystick import __version__
+from tallystick.api.access import Access, Gate, check_bind
+from tallystick.api.app import App, build_app
+from tallystick.api.desk import Desk, IsOurs, Resolve
+from tallystick.api.door import Door
+from tallystick.api.protocol import Crowd, Host, NodeProtocol
+from tallystick.errors import ConfigError
+from tallystick.model.limits import LIMITS, SECOND_MS, Limits
+from tallystick.node.ports import Ledger
+
+_BACKLOG: Final = 512
+"""Connections the kernel completes for us while we are busy."""
+
+_LOOKS_PER_DEADLINE: Final = 10
+_LOOK_EVERY_MAX_S: Final = 1.0
+_LAST_GASP_S: Final = 1.0
+"""For the tasks of connections that were cut off."""
+
+
+class Server:
+    """A port that is being served. Made by `listen`."""
+
+    def __init__(self, desk: Desk, app: App, listener: socket.socket, crowd: Crowd) -> None:
+        self._desk = desk
+        self._app = app
+        self._listener = listener
+        self._crowd = crowd
+        self._server: AsyncioServer | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self.host: str
+        """The numeric address it listens on."""
+        self.port: int
+        """The port it listens on, also when any free one was asked for."""
+        self.host, self.port = listener.getsockname()[:2]
+
+    def open(self, ledger: Ledger, door: Door | None) -> None:
+        """Serve everything: the store is open. Without a door no peer is let in."""
+        self._desk.opened, self._desk.door = ledger, door
+
+    @property
+    def connections(self) -> int:
+        """Open connections, API and peers together."""
+        return len(self._crowd.connections)
+
+    async def stop(self, grace_s: float) -> None:
+        """Stop listening, close what rests, and give requests under way `grace_s` seconds to finish.
+
+        Peers are the door's to say goodbye to, before or meanwhile. What is open after the grace is cut off.
+        """
+        self._desk.stopping = True
+        self._app.config.KEEP_ALIVE = False
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._crowd.connections):
+            connection.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._crowd.empty.wait()
+        await self._cut_off()
+        if self._looking is not None:
+            self._looking.cancel()
+        Sanic.unregister_app(self._app)
+
+    async def _cut_off(self) -> None:
+        left = list(self._crowd.connections)
+        for connection in left:
+            if connection.transport is not None:
+                connection.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_GASP_S):
+                await self._crowd.empty.wait()
+        tasks = [task for task in (connection._task for connection in left) if task is not None]  # noqa: SLF001 - Sanic gives no other handle
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_GASP_S)
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        factory = partial(NodeProtocol, loop=loop, app=self._app, host=Host(self._desk, self._crowd))
+        serving = loop.create_server(factory, sock=self._listener, backlog=_BACKLOG, start_serving=False)
+        self._server = AsyncioServer(self._app, loop, serving, self._crowd.connections)
+        await self._server
+        # Startup rewrites Sanic's classes without the hooks nobody uses: once for all applications of a process.
+        self._app.config.TOUCHUP = not getattr(Sanic, "__touched__", False)
+        await self._server.startup()
+        await self._server.start_serving()
+        self._look()
+
+    def _look(self) -> None:
+        """Look at every connection, and again soon: one timer for all of them."""
+        now_s = self._desk.monotonic()
+        for connection in list(self._crowd.connections):
+            connection.look(now_s)
+        limits = self._desk.limits
+        shortest_ms = min(limits.handshake_ms, limits.request_ms, limits.keep_alive_ms, limits.outbox_stall_ms)
+        after_s = min(_LOOK_EVERY_MAX_S, shortest_ms / SECOND_MS / _LOOKS_PER_DEADLINE)
+        self._looking = asyncio.get_running_loop().call_later(after_s, self._look)
+
+
+async def listen(
+    access: Access,
+    limits: Limits = LIMITS,
+    *,
+    resolve: Resolve | None = None,
+    is_ours: IsOurs | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    data_size: Callable[[], int | None] = lambda: None,
+) -> Server:
+    """Take the port and begin to serve it. Raises ConfigError when it cannot be had or must not be opened."""
+    check_bind(access)
+    listener = await _bound(access.host, access.port)
+    try:
+        crowd = Crowd(limits)
+        desk = Desk(
+            version=__version__,
+            limits=limits,
+            gate=Gate(access),
+            resolve=resolve or resolve_by_system,
+            is_ours=is_ours or partial(is_this_machine, listener.getsockname()[:2]),
+            monotonic=monotonic,
+            data_size=data_size,
+            connections=lambda: len(crowd.connections),
+            started_s=monotonic(),
+        )
+        server = Server(desk, build_app(desk), listener, crowd)
+        await server._start()  # noqa: SLF001 - the other half of this function
+    except OSError as error:
+        listener.close()
+        raise _no_port(access.host, access.port, error) from error
+    except BaseException:
+        listener.close()
+        raise
+    return server
+
+
+async def _bound(host: str, port: int) -> socket.socket:
+    """A socket bound to the first address of `host`."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"host {host!r} does not resolve; give --host an address of this machine") from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        if os.name == "posix":  # elsewhere it would let two programs share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and address[0] == "::":
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # both families, on every system
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _no_port(host, port, error) from error
+    return listener
+
+
+def _no_port(host: str, port: int, error: OSError) -> ConfigError:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return ConfigError(f"port {port} on {host} is taken; stop the program that has it, or give another --port")
+        case errno.EACCES:
+            return ConfigError(f"port {port} needs privileges; give a --port from 1024 to 65535")
+        case errno.EADDRNOTAVAIL:
+            return ConfigError(f"{host} is no address of this machine; give --host one that is, such as 127.0.0.1")
+    return ConfigError(f"cannot listen on {host} port {port}: {error.strerror}")
+
+
+async def resolve_by_system(host: str, port: int) -> Sequence[str]:
+    """Every address the system's resolver has for `host`, numeric spellings of any kind included."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+def is_this_machine(listening: tuple[str, int], ip: str, port: int) -> bool:
+    """Does whoever dials `ip` and `port` reach the socket that listens at `listening`?
+
+    On all addresses it does if `ip` is any of this machine's: if a socket can be bound to it.
+    """
+    host, own_port = listening
+    if port != own_port:
+        return False
+    address = ip_address(ip)
+    if not ip_address(host).is_unspecified:
+        return address == ip_address(host)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((ip, 0))
+        except OSError:
+            return False
+    return True

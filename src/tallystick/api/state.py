@@ -1,0 +1,86 @@
+"""What a node says of itself: its front page, its state, and whether it lives and is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sanic import Blueprint, Request
+
+from tallystick.api.answers import Answer, json_answer
+from tallystick.api.desk import Desk
+from tallystick.api.requests import READ
+from tallystick.model.limits import SECOND_MS
+from tallystick.node.ports import PeerStatus
+
+ENDPOINTS: Final[Mapping[str, str]] = {
+    "GET /blocks": "the whole chain",
+    "GET /blocks?from=&limit=": "a page of it",
+    "GET /blocks/{index|hash|latest}": "one block",
+    "POST /mineBlock": 'mine a block: {"data": "..."}',
+    "GET /peers": "open connections",
+    "POST /addPeer": 'dial a node, now and always: {"peer": "ws://HOST:PORT"}',
+    "DELETE /peers/{address}": "forget a peer and hang up",
+    "GET /forks": "branches that were left",
+    "GET /status": "what this node is doing",
+    "GET /health": "the process lives",
+    "GET /ready": "the node serves requests",
+    "GET / with Upgrade: websocket": "the peers' door",
+}
+"""Everything this node serves, in a line each."""
+
+
+def state(desk: Desk) -> Blueprint:
+    """The routes of this noun."""
+    blueprint = Blueprint("state")
+
+    async def front(_: Request) -> Answer:
+        return json_answer(
+            {"tallystick": desk.version, "about": "a node of a peer-to-peer ledger", "endpoints": ENDPOINTS}
+        )
+
+    async def health(_: Request) -> Answer:
+        return json_answer({"status": "alive"})
+
+    async def ready(_request: Request) -> Answer:
+        _ = desk.ledger
+        return json_answer({"status": "ready"})
+
+    async def status(_: Request) -> Answer:
+        return json_answer(status_of(desk))
+
+    blueprint.add_route(front, "/", methods=READ)
+    blueprint.add_route(health, "/health", methods=READ)
+    blueprint.add_route(ready, "/ready", methods=READ)
+    blueprint.add_route(status, "/status", methods=READ)
+    return blueprint
+
+
+def status_of(desk: Desk) -> dict[str, object]:
+    """The body of `GET /status`. Durations are in milliseconds, sizes in bytes; what is not known is null."""
+    ledger = desk.ledger
+    network, now = ledger.network, ledger.status()
+    return {
+        "version": desk.version,
+        "network": {"kind": network.kind, "name": network.name, "id": network.id},
+        "tip": now.tip,
+        "uptime_ms": int((desk.monotonic() - desk.started_s) * SECOND_MS),
+        "peers": [_peer(peer) for peer in now.peers],
+        "dropped": [dict(one) for one in now.dropped],
+        "connections": desk.connections(),
+        "lost_duties": now.lost_duties,
+        "data_bytes": desk.data_size(),
+    }
+
+
+def _peer(peer: PeerStatus) -> dict[str, object]:
+    return {
+        "address": peer.address,
+        "direction": "inbound" if peer.dialled is None else "outbound",
+        "dialled": peer.dialled,
+        "state": peer.state,
+        "connected_ms": peer.since_ms,
+        "next_dial_ms": peer.next_dial_ms,
+        "tip": None if peer.tip is None else {"index": peer.tip[0], "hash": peer.tip[1]},
+        "last_error": peer.last_error,
+    }
