@@ -38,6 +38,7 @@ class Rule(enum.StrEnum):
     FRAME_KIND_FITS_DIALECT = "frame-kind-fits-dialect"
     PONG_IN_TIME = "pong-in-time"
     OUTBOX_DRAINS = "outbox-drains"
+    MESSAGE_ARRIVES_IN_TIME = "message-arrives-in-time"
     HANDSHAKE_IN_TIME = "handshake-in-time"
     PEERS_WITHIN_LIMIT = "peers-within-limit"
     PEER_IN_GOOD_STANDING = "peer-in-good-standing"

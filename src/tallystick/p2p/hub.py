@@ -1,0 +1,155 @@
+"""Where all peers' sockets meet: effects of the node become bytes, and connections become peers.
+
+The hub gives every connection a number, tells the node when it opens and ends, and performs what the
+node wants done. It never decides whom to dial, what to say or when to hang up. A broadcast hands the
+same bytes to each socket's own outbox and waits for none; a peer that is gone is simply not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from ipaddress import IPv6Address, ip_address
+
+from websockets.protocol import Protocol
+
+from tallystick.errors import Rule, RuleViolation, TallystickError
+from tallystick.model.limits import Limits
+from tallystick.node.effects import Dial, HangUp, Hold, Ping, Say, SayChain
+from tallystick.node.inputs import DialFailed, PeerOpened
+from tallystick.node.ports import Ledger
+from tallystick.p2p.chain import ChainSize
+from tallystick.p2p.dialer import Dialer
+from tallystick.p2p.permit import Permit
+from tallystick.p2p.socket import PeerSocket, Shared, report_failure
+from tallystick.wire.addresses import host_port
+from tallystick.wire.reactions import Close
+
+PeerEffect = Say | SayChain | Ping | Hold | HangUp | Dial
+
+
+class Hub:
+    """The open connections of a node."""
+
+    def __init__(self, ledger: Ledger, dialer: Dialer) -> None:
+        self.limits: Limits = ledger.limits
+        self._ledger = ledger
+        self._dialer = dialer
+        self._shared = Shared(ledger, Permit(), ChainSize(ledger.reader, ledger.limits))
+        self._numbers = itertools.count(1)
+        self._sockets: dict[int, PeerSocket] = {}
+        self._inbound: set[int] = set()
+        self._dials: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    def perform(self, effect: PeerEffect) -> None:
+        """Do what the node wants done. Returns at once; never raises for what a peer does or did."""
+        match effect:
+            case Say(peers, text, gossip):
+                for peer in peers:
+                    if (socket := self._sockets.get(peer)) is not None:
+                        socket.say(text, gossip=gossip)
+            case Dial(address):
+                self._dial_soon(address)
+            case SayChain(peer) | Ping(peer) | Hold(peer) | HangUp(peer):
+                if (socket := self._sockets.get(peer)) is not None:
+                    _perform_on(socket, effect)
+
+    def check_welcome(self, host: str) -> None:
+        """May a peer at this numeric address dial us now? Raises RuleViolation."""
+        if self._closing:
+            raise RuleViolation(Rule.PEERS_WITHIN_LIMIT, "this node is stopping")
+        if len(self._inbound) >= self.limits.classic_inbound_peers:
+            raise RuleViolation(
+                Rule.PEERS_WITHIN_LIMIT,
+                f"{len(self._inbound)} peers have dialled this node, and more it does not take; "
+                "let it dial you (addPeer), or try again later",
+            )
+        if not self._ledger.welcome(host):
+            raise RuleViolation(
+                Rule.PEER_IN_GOOD_STANDING, f"{host} is not welcome now: a peer there broke a rule; try again later"
+            )
+
+    def adopt(
+        self, wire: Protocol, transport: asyncio.Transport, *, dialled: str | None, early: bytes | None = None
+    ) -> PeerSocket:
+        """Make a peer of an open WebSocket; `early` as in `PeerSocket.open`."""
+        peer = next(self._numbers)
+        socket = PeerSocket(peer, wire, transport, self._shared)
+        self._sockets[peer] = socket
+        if dialled is None:
+            self._inbound.add(peer)
+        else:
+            transport.set_protocol(socket)
+        self._ledger.submit(PeerOpened(peer, remote_of(transport), dialled))
+        socket.open(self._forget, early)
+        return socket
+
+    async def close(self, grace_s: float) -> None:
+        """Say goodbye to all peers, wait `grace_s` at most until they are gone, then cut them off."""
+        self._closing = True
+        for dial in self._dials:
+            dial.cancel()
+        for socket in self._sockets.values():
+            socket.hang_up(Close.GOING_AWAY, "this node is stopping")
+        ends = [asyncio.ensure_future(socket.ended()) for socket in self._sockets.values()]
+        ends.extend(self._dials)
+        if ends:
+            await asyncio.wait(ends, timeout=grace_s)
+        for socket in list(self._sockets.values()):
+            socket.cut_off()
+        if ends:
+            await asyncio.wait(ends)
+
+    def _forget(self, socket: PeerSocket) -> None:
+        self._sockets.pop(socket.peer, None)
+        self._inbound.discard(socket.peer)
+
+    def _dial_soon(self, address: str) -> None:
+        if self._closing:
+            return
+        task = asyncio.get_running_loop().create_task(self._dial(address), name=f"dial {address}")
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+        task.add_done_callback(report_failure)
+
+    async def _dial(self, address: str) -> None:
+        try:
+            line = await self._dialer.dial(address)
+        except TallystickError as error:
+            self._ledger.submit(DialFailed(address, str(error)))
+            return
+        if self._closing or line.transport.is_closing():
+            line.transport.abort()
+            self._ledger.submit(DialFailed(address, "the connection ended at once"))
+            return
+        self.adopt(line.wire, line.transport, dialled=address, early=line.early)
+
+
+def _perform_on(socket: PeerSocket, effect: SayChain | Ping | Hold | HangUp) -> None:
+    match effect:
+        case SayChain():
+            socket.say_chain()
+        case Ping():
+            socket.ping()
+        case Hold(_, for_ms):
+            socket.hold(for_ms)
+        case HangUp(_, code, reason):
+            socket.hang_up(code, reason)
+
+
+def host_of(transport: asyncio.BaseTransport) -> str:
+    """The numeric address of the other end; an IPv4 address that came in IPv6's clothes is undressed."""
+    name = transport.get_extra_info("peername")
+    if not name:
+        return "0.0.0.0"  # noqa: S104 - no address is bound: the other end is gone already
+    ip = ip_address(str(name[0]).partition("%")[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return str(ip)
+
+
+def remote_of(transport: asyncio.BaseTransport) -> str:
+    """`host:port` of the other end."""
+    name = transport.get_extra_info("peername")
+    return host_port(host_of(transport), name[1] if name else 0)

@@ -1,0 +1,378 @@
+"""What the tests of the sockets share: a ledger that records, a server that knocks, a client that can misbehave.
+
+Everything runs on loopback with real sockets. Nothing sleeps: whoever waits, waits for an event, with
+`patience` as the only deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from websockets.client import ClientProtocol
+from websockets.frames import Close, Frame, Opcode
+from websockets.uri import parse_uri
+
+from tallystick.chain.contracts import Fork, Found
+from tallystick.errors import RuleViolation
+from tallystick.model.block import Block, Header, block_hash, header_of
+from tallystick.model.limits import Limits
+from tallystick.model.network import CLASSIC, CLASSIC_GENESIS, Network
+from tallystick.node.inputs import DialFailed, Input, PeerClosed, PeerOpened, PeerSaid
+from tallystick.node.ports import Status
+from tallystick.p2p.dialer import Dialer, Resolve
+from tallystick.p2p.door import Door
+from tallystick.p2p.hub import Hub
+from tallystick.p2p.socket import PeerSocket
+
+PATIENCE_S = 5
+T = TypeVar("T")
+I = TypeVar("I", bound=Input)  # noqa: E741 - reads best
+
+
+async def patience(awaitable: Awaitable[T]) -> T:
+    """Wait, but not for ever."""
+    async with asyncio.timeout(PATIENCE_S):
+        return await awaitable
+
+
+def blocks_after(parent: Block, count: int, data: str = "data {}") -> list[Block]:
+    blocks = []
+    for _ in range(count):
+        index, text = parent.index + 1, data.format(parent.index + 1)
+        hash_ = block_hash(index, parent.hash, 1_700_000_000 + index, text)
+        parent = Block(data=text, hash=hash_, index=index, previous_hash=parent.hash, timestamp=1_700_000_000 + index)
+        blocks.append(parent)
+    return blocks
+
+
+class ListReader:
+    """A chain in a list."""
+
+    def __init__(self, blocks: Sequence[Block] = (CLASSIC_GENESIS,), page_bytes: int = 4 * 2**20) -> None:
+        self.blocks = list(blocks)
+        self.pages_read = 0
+        self.on_page: Callable[[], None] = lambda: None
+        self._page_bytes = page_bytes
+
+    def tip(self) -> Header:
+        return header_of(self.blocks[-1])
+
+    def block(self, index: int) -> Block | None:
+        return self.blocks[index] if 0 <= index < len(self.blocks) else None
+
+    def page(self, first: int, count: int) -> Sequence[Block]:
+        self.on_page()
+        self.pages_read += 1
+        page: list[Block] = []
+        size = 0
+        for block in self.blocks[first : first + count]:
+            size += len(block.data)
+            if page and size > self._page_bytes:
+                break
+            page.append(block)
+        return page
+
+    def find(self, hash: str) -> Found | None:
+        raise NotImplementedError
+
+    def forks(self, count: int) -> Sequence[Fork]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass
+class RecordingLedger:
+    """A ledger that decides nothing and remembers what it was told."""
+
+    limits: Limits = field(default_factory=Limits)
+    network: Network = CLASSIC
+    reader: ListReader = field(default_factory=ListReader)
+    welcoming: bool = True
+    inputs: list[Input] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    """While this is not set, messages are not done being handled."""
+
+    handling: int = 0
+    handling_most: int = 0
+
+    def __post_init__(self) -> None:
+        self._news = asyncio.Condition()
+        self._wakers: set[asyncio.Task[None]] = set()
+
+    def submit(self, event: Input) -> None:
+        self.inputs.append(event)
+        task = asyncio.get_running_loop().create_task(self._wake())
+        self._wakers.add(task)
+        task.add_done_callback(self._wakers.discard)
+
+    async def _wake(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def submitted(self, event: Input) -> None:
+        self.submit(event)
+        self.handling += 1
+        self.handling_most = max(self.handling_most, self.handling)
+        try:
+            if self.gate is None:
+                await asyncio.sleep(0)
+            else:
+                await self.gate.wait()
+        finally:
+            self.handling -= 1
+
+    async def until(self, kind: type[I], count: int = 1, where: Callable[[I], bool] = lambda _: True) -> list[I]:
+        """Wait until `count` inputs of this kind have come, and return all there are."""
+
+        def found() -> list[I]:
+            return [event for event in self.inputs if isinstance(event, kind) and where(event)]
+
+        try:
+            async with asyncio.timeout(PATIENCE_S), self._news:
+                await self._news.wait_for(lambda: len(found()) >= count)
+        except TimeoutError:
+            came = "; ".join(repr(event)[:120] for event in self.inputs[-30:])
+            raise AssertionError(f"no {count} {kind.__name__}; the last that came: {came}") from None
+        return found()
+
+    def said(self) -> list[bytes]:
+        return [event.text for event in self.inputs if isinstance(event, PeerSaid)]
+
+    def welcome(self, address: str) -> bool:
+        del address
+        return self.welcoming
+
+    async def post(self, data: str) -> Block:
+        raise NotImplementedError
+
+    async def add_peer(self, address: str) -> None:
+        raise NotImplementedError
+
+    async def remove_peer(self, address: str) -> None:
+        raise NotImplementedError
+
+    def connected(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def status(self) -> Status:
+        raise NotImplementedError
+
+
+class Porch(asyncio.Protocol):
+    """The least of an HTTP server: reads a head, knocks, and passes everything on."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._head = bytearray()
+        self._visitor: PeerSocket | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._visitor is not None:
+            self._visitor.data_received(data)
+            return
+        self._head += data
+        head, end, rest = bytes(self._head).partition(b"\r\n\r\n")
+        if not end:
+            return
+        assert self._transport is not None
+        lines = head.decode().split("\r\n")
+        headers = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in lines[1:]]
+        try:
+            self._visitor = self._door.knock(lines[0].split()[1], headers, self._transport)
+        except RuleViolation as violation:
+            self._transport.write(f"HTTP/1.1 400 {violation.rule}\r\ncontent-length: 0\r\n\r\n".encode())
+            self._transport.close()
+            return
+        if rest:
+            self._visitor.data_received(rest)
+
+    def eof_received(self) -> bool | None:
+        return None if self._visitor is None else self._visitor.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._visitor is not None:
+            self._visitor.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self._visitor is not None:
+            self._visitor.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._visitor is not None:
+            self._visitor.resume_writing()
+
+
+@dataclass
+class Node:
+    """A hub that listens, and the ledger that it talks to."""
+
+    hub: Hub
+    ledger: RecordingLedger
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def dials(self, address: str) -> PeerOpened:
+        from tallystick.node.effects import Dial  # noqa: PLC0415 - only used here
+
+        before = len([event for event in self.ledger.inputs if isinstance(event, PeerOpened)])
+        self.hub.perform(Dial(address))
+        return (await self.ledger.until(PeerOpened, before + 1))[-1]
+
+    async def fails_to_dial(self, address: str) -> str:
+        from tallystick.node.effects import Dial  # noqa: PLC0415 - only used here
+
+        before = len([event for event in self.ledger.inputs if isinstance(event, DialFailed)])
+        self.hub.perform(Dial(address))
+        failed = (await self.ledger.until(DialFailed, before + 1))[-1]
+        assert failed.address == address
+        return failed.reason
+
+    async def closed(self) -> PeerClosed:
+        return (await self.ledger.until(PeerClosed))[0]
+
+
+def _anything(address: str, ip: str) -> None:
+    del address, ip
+
+
+@asynccontextmanager
+async def node(
+    limits: Limits | None = None,
+    reader: ListReader | None = None,
+    judge: Callable[[str, str], None] = _anything,
+    is_ours: Callable[[str, int], bool] = lambda _ip, _port: False,
+    resolve: Resolve | None = None,
+) -> AsyncIterator[Node]:
+    """A listening hub; afterwards every PeerOpened must have had exactly one PeerClosed, and nothing after it."""
+    ledger = RecordingLedger(limits=limits or Limits(), reader=reader or ListReader())
+    hub = Hub(ledger, Dialer(ledger.limits, judge, is_ours, resolve))
+    door = Door(hub)
+    server = await asyncio.get_running_loop().create_server(lambda: Porch(door), "127.0.0.1", 0)
+    try:
+        yield Node(hub, ledger, server.sockets[0].getsockname()[1])
+    finally:
+        if ledger.gate is not None:
+            ledger.gate.set()
+        server.close()
+        await hub.close(grace_s=10)
+        _check_order(ledger.inputs)
+
+
+def _check_order(inputs: Sequence[Input]) -> None:
+    closed: set[int] = set()
+    opened: set[int] = set()
+    for event in inputs:
+        peer = getattr(event, "peer", None)
+        if peer is None:
+            continue
+        assert peer not in closed, f"{event} after PeerClosed"
+        if isinstance(event, PeerOpened):
+            assert peer not in opened
+            opened.add(peer)
+        assert peer in opened, f"{event} before PeerOpened"
+        if isinstance(event, PeerClosed):
+            closed.add(peer)
+    assert opened == closed
+
+
+class RawPeer:
+    """A client that says what it is told to, byte for byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.wire = ClientProtocol(parse_uri("ws://localhost/"), max_size=None)
+        self._frames: list[Frame] = []
+
+    async def handshake(self, extra: bytes = b"") -> None:
+        """Shake hands; `extra` goes out in the same write."""
+        self.wire.send_request(self.wire.connect())
+        self.writer.write(b"".join(self.wire.data_to_send()) + extra)
+        self.wire.receive_data(await patience(self.reader.readuntil(b"\r\n\r\n")))
+        assert self.wire.handshake_exc is None, self.wire.handshake_exc
+        self.wire.events_received()
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def text(self, text: bytes) -> None:
+        self.writer.write(frame(Opcode.TEXT, text))
+
+    async def next_frame(self) -> Frame:
+        while not self._frames:
+            data = await patience(self.reader.read(2**16))
+            if not data:
+                raise EOFError
+            self.wire.receive_data(data)
+            self._frames += [event for event in self.wire.events_received() if isinstance(event, Frame)]
+        return self._frames.pop(0)
+
+    async def next_message(self) -> bytes:
+        """The next text, fragments joined; everything else is passed over."""
+        text = b""
+        while True:
+            got = await self.next_frame()
+            if got.opcode in {Opcode.TEXT, Opcode.CONT}:
+                text += got.data
+                if got.fin:
+                    return text
+
+    async def close_code(self) -> Close:
+        """Read until we are hung up on, and say how."""
+        while True:
+            got = await self.next_frame()
+            if got.opcode is Opcode.CLOSE:
+                return Close.parse(bytes(got.data))
+
+    async def is_cut_off(self) -> None:
+        """Read until the end, whatever comes before it."""
+        try:
+            while await patience(self.reader.read(2**20)):
+                pass
+        except ConnectionError:
+            pass
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+def frame(opcode: Opcode, data: bytes, *, fin: bool = True, rsv1: bool = False) -> bytes:
+    """A masked frame, however wrong."""
+    serialized = bytearray(Frame(opcode, data, fin).serialize(mask=True))
+    serialized[0] |= 0x40 if rsv1 else 0
+    return bytes(serialized)
+
+
+@asynccontextmanager
+async def raw_peer(port: int, extra: bytes = b"", receive_buffer: int | None = None) -> AsyncIterator[RawPeer]:
+    """An open WebSocket to `port`, spoken by hand."""
+    sock = socket.socket()
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=2**16)
+    peer = RawPeer(reader, writer)
+    try:
+        await peer.handshake(extra)
+        yield peer
+    finally:
+        peer.close()
+        try:
+            await writer.wait_closed()
+        except ConnectionError:
+            pass
