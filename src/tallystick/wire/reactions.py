@@ -56,6 +56,7 @@ REACTIONS: Final = {
     # Slow.
     Rule.PONG_IN_TIME: Reaction(Close.TOO_SLOW),
     Rule.OUTBOX_DRAINS: Reaction(Close.TOO_SLOW),
+    Rule.MESSAGE_ARRIVES_IN_TIME: Reaction(Close.TOO_SLOW),
     Rule.HANDSHAKE_IN_TIME: Reaction(Close.TOO_SLOW),
     # Benign.
     Rule.GENESIS_IS_OURS: Reaction(Close.OTHER_NETWORK),
