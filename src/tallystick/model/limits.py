@@ -95,6 +95,9 @@ class Limits:
     request_json_values: int = 1_000
     """Values in a request's body. One is wanted; eight megabytes of empty lists would cost 300 in memory."""
 
+    request_json_depth: int = 16
+    """Nesting of a request's body; a decoder calls itself for each level."""
+
     keep_alive_ms: int = 60 * SECOND_MS
     """A connection to the API that asks nothing for so long is closed."""
 

@@ -1,0 +1,132 @@
+"""The data folder: which files it holds, who may use it, and what must not be missing.
+
+    ledger.sqlite      the ledger itself; the only file worth a backup
+    ledger.sqlite-wal  its write-ahead log: while this exists it is part of the ledger
+    ledger.sqlite-shm  shared memory of that log; rebuilt at will
+    hashes.sqlite      where a block of a given hash stands; derived, rebuilt when missing
+    ledger.lock        locked while a node runs; holds its process id
+
+The folder may hold other files; they are left alone. What we create is for its owner only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from tallystick.errors import StoreCorruptError, StoreError, StoreFullError, StoreLockedError
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+SIDE_FILES: Final = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database, by suffix."""
+
+PID_DIGITS: Final = 20
+"""More of a lock file is not read: nobody knows who wrote it."""
+
+
+class DataFolder:
+    """The paths of a data folder, and its lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ledger = path / "ledger.sqlite"
+        self.hashes = path / "hashes.sqlite"
+        self._lock_file = path / "ledger.lock"
+        self._lock: FileLock | None = None
+
+    def claim(self) -> None:
+        """Create the folder if need be, and take it for this process until `release`.
+
+        Raises StoreLockedError when another process has it, StoreError when it cannot be made.
+        """
+        with told(self.path):
+            self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            lock = FileLock(self._lock_file, mode=FILE_MODE, thread_local=False)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise StoreLockedError(
+                    f"The data folder {self.path} is in use by {self._holder()}. "
+                    "Stop it first, or start this one with another --data-dir."
+                ) from None
+            self._lock = lock
+            with suppress(OSError):  # the lock counts, not the note
+                self._lock_file.write_text(f"{os.getpid()}\n")
+
+    def release(self) -> None:
+        """Let go of the folder. Idempotent."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _holder(self) -> str:
+        try:
+            with self._lock_file.open(encoding="ascii") as file:
+                note = file.read(PID_DIGITS).strip()
+        except (OSError, UnicodeDecodeError):
+            note = ""
+        return f"process {note}" if note.isdecimal() else "another process"
+
+    def prepare(self) -> None:
+        """Make sure that there is a ledger file to open, and that none was lost. Raises StoreError."""
+        with told(self.path):
+            if self.ledger.exists():
+                return
+            left = [file.name for file in (self.hashes, beside(self.ledger, "-wal")) if file.exists()]
+            if left:
+                raise StoreCorruptError(
+                    f"{self.ledger} is missing, though {' and '.join(left)} shows that it was there. "
+                    f"Put it back, restore a backup as {self.ledger}, or empty the folder to start afresh."
+                )
+            create_file(self.ledger)
+            sync_folder(self.path)
+
+    def require(self) -> None:
+        """Make sure, for those who only look, that there is a ledger. Raises StoreError."""
+        with told(self.path):
+            if not self.ledger.is_file():
+                raise StoreError(f"There is no ledger in {self.path}. Check --data-dir, or start a node there first.")
+
+    def drop_hashes(self) -> None:
+        """Remove the hash index, for it is derived. The folder must be claimed."""
+        with told(self.path):
+            for file in (self.hashes, *(beside(self.hashes, suffix) for suffix in SIDE_FILES)):
+                file.unlink(missing_ok=True)
+
+
+def beside(file: Path, suffix: str) -> Path:
+    """What SQLite calls the file that belongs to `file`."""
+    return file.with_name(file.name + suffix)
+
+
+def create_file(path: Path) -> None:
+    """An empty file that only its owner can read; SQLite gives its log the same mode."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+
+
+def sync_folder(path: Path) -> None:
+    """Make names created or changed in this folder durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Tell errors of the file system as ours, naming the folder or file."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}:
+            raise StoreFullError(f"{path} cannot be written ({reason}). Check the disk, then start again.") from error
+        raise StoreError(f"{path} cannot be used ({reason}). Check its owner and its mode.") from error

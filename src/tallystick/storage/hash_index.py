@@ -1,0 +1,349 @@
+"""Where the block of a given hash stands: an index written behind the chain.
+
+Hashes are random keys. Writing each into a tree as its block is mined would touch a random page per
+block and cost more than the block (docs/decisions/0003-hash-index.md). So the index is *derived*: it lives
+in a file of its own, holds 8-byte prefixes only, and is written in sorted batches by a background thread,
+a while after the blocks. Three ranges of the best chain are told apart:
+
+    0 ......... indexed_to ......... covered_from ......... tip
+    in the file              the gap              in memory
+
+The gap is empty but for a while after the index was lost, or while blocks pour in faster than the thread
+writes; there a look-up reads the blocks themselves. Whatever the index says is a *candidate*: the caller
+compares the whole hash with the block at that index, so entries of blocks that left the chain do no harm
+and are never removed.
+
+`indexed_to` is kept in the ledger, in the transaction of the blocks it speaks of, and moves only after
+the index is durable. A switch of branches lowers it to the fork. The two files know each other by a `pair`:
+an index that belongs to another ledger, or to an earlier life of this one, is built anew.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from heapq import merge
+from pathlib import Path
+from typing import Final, Protocol
+
+from tallystick.errors import StoreCorruptError, StoreError
+from tallystick.model.limits import Limits
+from tallystick.storage.database import Database
+from tallystick.storage.folder import DataFolder, create_file, told
+from tallystick.storage.schema import NOTHING_INDEXED, read_count, read_meta, write_meta
+
+SORTED_AT_ONCE: Final = 5_000
+"""Sorting holds the interpreter; in slices of this many no other thread waits longer than a few ms."""
+
+Entry = tuple[int, int]
+"""Prefix and index of a block."""
+
+
+Memory = dict[int, int | tuple[int, ...]]
+"""Prefix to index; to several where prefixes collide, which somebody may have worked for."""
+
+
+def _all_of(entry: int | tuple[int, ...]) -> tuple[int, ...]:
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def _add(memory: Memory, prefix: int, index: int) -> None:
+    known = memory.setdefault(prefix, index)
+    if known != index and index not in _all_of(known):
+        memory[prefix] = (*_all_of(known), index)
+
+
+def prefix_of(key: bytes) -> int:
+    """The first 8 bytes of a hash, as the signed integer that SQLite stores best."""
+    return int.from_bytes(key[:8], "big", signed=True)
+
+
+class Finder(Protocol):
+    """What a reader asks: where might the block of that hash stand?"""
+
+    def candidates(self, key: bytes) -> Iterable[int]:
+        """Indexes at which the block may stand, unless it stands in the gap."""
+
+    def gap(self) -> tuple[int, int]:
+        """(after, upto): blocks in between are in no index and must be compared one by one."""
+
+
+class IndexFile:
+    """One connection to `hashes.sqlite`."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self._database = Database.open(path, mode=mode)
+
+    @classmethod
+    def create(cls, folder: DataFolder, pair: str) -> None:
+        """A new, empty index in place of whatever is there. Raises StoreError."""
+        folder.drop_hashes()
+        with told(folder.hashes):
+            create_file(folder.hashes)
+        file = cls(folder.hashes, "rw")
+        try:
+            database = file._database
+            database.all("PRAGMA journal_mode = WAL")
+            database.write("BEGIN IMMEDIATE")
+            database.write(
+                "CREATE TABLE prefixes (prefix INTEGER, idx INTEGER, PRIMARY KEY (prefix, idx)) WITHOUT ROWID"
+            )
+            database.write("CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID")
+            database.write("INSERT INTO meta (key, value) VALUES ('pair', ?)", (pair,))
+            database.write("COMMIT")
+        finally:
+            file.close()
+
+    def pair(self) -> str:
+        """What this index belongs to. Raises StoreError when the file is no index."""
+        return str(read_meta(self._database, "pair"))
+
+    def candidates(self, key: bytes) -> list[int]:
+        return [idx for (idx,) in self._database.all("SELECT idx FROM prefixes WHERE prefix = ?", (prefix_of(key),))]
+
+    def holds(self, key: bytes, index: int) -> bool:
+        row = self._database.one("SELECT 1 FROM prefixes WHERE prefix = ? AND idx = ?", (prefix_of(key), index))
+        return row is not None
+
+    def check_pages(self) -> None:
+        """SQLite's own check of the file. Raises StoreCorruptError."""
+        (verdict,) = self._database.one("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise StoreCorruptError(f"{self._database.path} is damaged ({verdict}).")
+
+    def add(self, slices: Iterable[list[Entry]]) -> None:
+        """Add sorted slices of entries and make them durable."""
+        self._database.write("BEGIN IMMEDIATE")
+        self._database.write_many("INSERT OR IGNORE INTO prefixes (prefix, idx) VALUES (?, ?)", merge(*slices))
+        self._database.write("COMMIT")
+
+    def close(self) -> None:
+        self._database.close()
+
+
+class HashIndex:
+    """The index of a store that is open for writing. Owned by the store, shared with its reader."""
+
+    def __init__(self, folder: DataFolder, ledger: Database, limits: Limits) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._file: IndexFile | None = _paired_file(folder, ledger)
+        self._job: _Job | None = None
+        self._ceiling = 0
+        """The running job may not move `indexed_to` beyond this: blocks above it were replaced since it began."""
+        self.load(ledger)
+
+    def load(self, ledger: Database) -> None:
+        """Take up the state the ledger has on disk: at opening, and after a batch was dropped."""
+        (tip,) = ledger.one("SELECT max(idx) FROM blocks")
+        self.indexed_to = min(read_count(ledger, "indexed_to"), tip) if self._file is not None else NOTHING_INDEXED
+        self._committed_tip = tip
+        self._older: Memory = {}
+        self._newer: Memory = {}
+        self._older_upto = NOTHING_INDEXED
+        self._covered_from = tip
+        if tip - self.indexed_to <= 2 * self._limits.index_batch:
+            rows = ledger.each("SELECT idx, hash FROM blocks WHERE idx > ?", (self.indexed_to,))
+            for index, key in rows:
+                if isinstance(key, bytes):
+                    _add(self._newer, prefix_of(key), index)
+            self._covered_from = self.indexed_to
+        self._ceiling = min(self._ceiling, tip)
+
+    # --- looking up ----------------------------------------------------------------------------
+
+    def candidates(self, key: bytes) -> Iterator[int]:
+        prefix = prefix_of(key)
+        for memory in (self._newer, self._older):
+            yield from _all_of(memory.get(prefix, ()))
+        if self._file is not None:
+            try:
+                yield from self._file.candidates(key)
+            except StoreError:
+                self._put_aside()
+
+    def gap(self) -> tuple[int, int]:
+        return self.indexed_to, max(self._covered_from, self.indexed_to)
+
+    # --- following the chain -------------------------------------------------------------------
+
+    def extended(self, index: int, key: bytes) -> None:
+        """The block at `index` joined the chain."""
+        if len(self._newer) + len(self._older) >= 2 * self._limits.index_batch:
+            self._older, self._newer = {}, {}
+            self._covered_from = max(self._covered_from, self._committed_tip, index - 1)
+        _add(self._newer, prefix_of(key), index)
+
+    def rewound(self, fork: int) -> None:
+        """Blocks after `fork` leave the chain; what takes their place is told by `extended`.
+
+        The blocks that leave stay known, in the file and in memory: until the commit, readers still see them.
+        """
+        if self._covered_from <= self.indexed_to:  # no gap, and none will come: memory takes up from the fork
+            self._covered_from = min(self._covered_from, fork)
+        self.indexed_to = min(self.indexed_to, fork)
+        self._ceiling = min(self._ceiling, fork)
+
+    def committed(self, tip: int) -> None:
+        """The chain up to `tip` is durable: let the index follow when enough has come together."""
+        self._committed_tip = tip
+        self.settle()
+        if self._job is None and self._file is not None and tip - self.indexed_to >= self._limits.index_batch:
+            for prefix, entry in self._older.items():
+                for index in _all_of(entry):
+                    _add(self._newer, prefix, index)
+            self._older, self._newer = self._newer, {}
+            self._older_upto = self._ceiling = tip
+            self._job = _Job(self._folder, self.indexed_to + 1, tip, self._limits.index_batch)
+
+    def settle(self) -> None:
+        """Take note of what the running job has made durable. Called inside a batch, which then records it."""
+        job = self._job
+        if job is None:
+            return
+        done = not job.is_alive()  # asked first: what is durable by then is final
+        self.indexed_to = max(self.indexed_to, min(job.durable_to, self._ceiling))
+        if self.indexed_to >= self._older_upto:
+            self._older = {}
+        if done:
+            self._job = None
+            if job.failure is not None:
+                self._put_aside()
+
+    def record(self, ledger: Database, stored: int) -> int:
+        """Write `indexed_to` into the running transaction if it differs from `stored`; returns what is stored now."""
+        self.settle()
+        if self.indexed_to != stored:
+            if self._file is None:
+                write_meta(ledger, "pair", "")  # no file will match this: the next start builds a new one
+            write_meta(ledger, "indexed_to", self.indexed_to)
+        return self.indexed_to
+
+    def wait(self) -> None:
+        """Wait until the running job is done."""
+        if self._job is not None:
+            self._job.join()
+
+    def close(self) -> None:
+        """Stop the job at its next page and let go of the file. Idempotent."""
+        if self._job is not None:
+            self._job.stop()
+            self._job.join()
+            self._job = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _put_aside(self) -> None:
+        """The file failed us. It is derived: do without until the next start builds a new one."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self.indexed_to = NOTHING_INDEXED
+
+
+class _Job(threading.Thread):
+    """Copies hashes of committed blocks `first .. last` into the index, a batch at a time, on its own connections."""
+
+    def __init__(self, folder: DataFolder, first: int, last: int, batch: int) -> None:
+        super().__init__(name="tallystick-hash-index", daemon=True)
+        self._folder = folder
+        self._first = first
+        self._last = last
+        self._batch = batch
+        self._stopped = threading.Event()
+        self.durable_to = first - 1
+        """Blocks up to this one are in the index, for good. Written here, read by the owner."""
+        self.failure: StoreError | None = None
+        self.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        try:
+            self._copy()
+        except StoreError as error:
+            self.failure = error
+
+    def _copy(self) -> None:
+        ledger = Database.open(self._folder.ledger, mode="look")
+        try:
+            index = IndexFile(self._folder.hashes, "rw")
+            try:
+                while self.durable_to < self._last and not self._stopped.is_set():
+                    upto = min(self.durable_to + self._batch, self._last)
+                    index.add(_slices(ledger, self.durable_to, upto))
+                    self.durable_to = upto
+            finally:
+                index.close()
+        finally:
+            ledger.close()
+
+
+def _slices(ledger: Database, after: int, upto: int) -> list[list[Entry]]:
+    """The entries of a range of blocks, in sorted slices."""
+    slices = []
+    for start in range(after + 1, upto + 1, SORTED_AT_ONCE):
+        stop = min(start + SORTED_AT_ONCE, upto + 1)
+        rows = ledger.all("SELECT hash, idx FROM blocks WHERE idx >= ? AND idx < ?", (start, stop))
+        slices.append(sorted((prefix_of(key), index) for key, index in rows if isinstance(key, bytes)))
+    return slices
+
+
+def _paired_file(folder: DataFolder, ledger: Database) -> IndexFile:
+    """The index that belongs to this ledger: the one that is there, or a new and empty one. Raises StoreError."""
+    pair = str(read_meta(ledger, "pair"))
+    if pair and folder.hashes.exists():
+        with suppress(StoreError):
+            file = IndexFile(folder.hashes, "look")
+            if _belongs(file, pair):
+                return file
+            file.close()
+    pair = secrets.token_hex(16)
+    IndexFile.create(folder, pair)
+    ledger.write("BEGIN IMMEDIATE")
+    write_meta(ledger, "pair", pair)
+    write_meta(ledger, "indexed_to", NOTHING_INDEXED)
+    ledger.write("COMMIT")
+    return IndexFile(folder.hashes, "look")
+
+
+def _belongs(file: IndexFile, pair: str) -> bool:
+    try:
+        return file.pair() == pair
+    except StoreError:
+        return False
+
+
+class FileFinder:
+    """Candidates for those who look at a ledger that another process may be writing."""
+
+    def __init__(self, folder: DataFolder, ledger: Database) -> None:
+        self._ledger = ledger
+        self._file: IndexFile | None = None
+        self._pair = ""
+        with suppress(StoreError):
+            self._file = IndexFile(folder.hashes, "ro")
+            self._pair = self._file.pair()
+
+    def candidates(self, key: bytes) -> list[int]:
+        if self._file is not None:
+            try:
+                return self._file.candidates(key)
+            except StoreError:
+                self.close()
+        return []
+
+    def gap(self) -> tuple[int, int]:
+        (tip,) = self._ledger.one("SELECT max(idx) FROM blocks")
+        if self._file is None or read_meta(self._ledger, "pair") != self._pair:
+            return NOTHING_INDEXED, tip
+        return read_count(self._ledger, "indexed_to"), tip
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,89 @@
+"""Opening a data folder: to run a node in it, or only to look.
+
+Opening to write claims the folder, creates what is missing, refuses what is not ours or newer than we
+are, and recomputes the last few hashes; the hash index completes itself from the blocks. A crash at any
+moment, of this or of what came before, leaves a folder that opens.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from tallystick.errors import StoreCorruptError
+from tallystick.model.block import block_hash
+from tallystick.model.limits import LIMITS, Limits
+from tallystick.model.network import Network
+from tallystick.storage.database import Database
+from tallystick.storage.folder import DataFolder
+from tallystick.storage.hash_index import FileFinder, HashIndex
+from tallystick.storage.reader import SqliteReader
+from tallystick.storage.schema import check_is_ours, create, is_blank
+from tallystick.storage.sqlite import SqliteStore
+
+
+def open_store(
+    path: Path, network: Network, limits: Limits = LIMITS, database: type[Database] = Database
+) -> tuple[SqliteStore, SqliteReader]:
+    """The store of the data folder `path`, created if it is not there, and a reader beside it. Close both.
+
+    `database` is the class of the writing connection; a test hands in one whose steps fail. Raises StoreError:
+    StoreLockedError when another process has the folder, StoreVersionError, StoreCorruptError, StoreFullError.
+    """
+    folder = DataFolder(path)
+    folder.claim()
+    opened: list[Database | HashIndex] = []
+    try:
+        folder.prepare()
+        ledger = database.open(folder.ledger)
+        opened.append(ledger)
+        if is_blank(ledger):
+            create(ledger, network)
+        check_is_ours(ledger, network)
+        check_newest(ledger, limits.opening_blocks)
+        index = HashIndex(folder, ledger, limits)
+        opened.append(index)
+        store = SqliteStore(folder, ledger, index, limits)
+        reader = SqliteReader(Database.open(folder.ledger, mode="look"), index, limits, release=lambda: None)
+        index.committed(store.tip_index)
+    except BaseException:
+        for each in opened:
+            each.close()
+        folder.release()
+        raise
+    return store, reader
+
+
+def open_reader(path: Path, network: Network, limits: Limits = LIMITS) -> SqliteReader:
+    """A reader of the data folder `path`, whether or not a node is running in it. Changes nothing.
+
+    Raises StoreError when there is no ledger, or one that is not ours to read.
+    """
+    folder = DataFolder(path)
+    folder.require()
+    ledger = Database.open_to_look(folder.ledger)
+    try:
+        check_is_ours(ledger, network)
+        finder = FileFinder(folder, ledger)
+    except BaseException:
+        ledger.close()
+        raise
+    return SqliteReader(ledger, finder, limits, release=finder.close)
+
+
+def check_newest(ledger: Database, count: int) -> None:
+    """Recompute the hashes of the last `count` blocks. Raises StoreCorruptError with the first bad index."""
+    rows = ledger.all("SELECT idx, hash, timestamp, data FROM blocks ORDER BY idx DESC LIMIT ?", (count + 1,))
+    rows.reverse()
+    for (above, parent, *_), (index, key, timestamp, data) in pairwise(rows):
+        intact = (
+            index == above + 1
+            and isinstance(parent, bytes)
+            and isinstance(data, str)
+            and isinstance(key, bytes)
+            and block_hash(index, parent.hex(), timestamp, data) == key.hex()
+        )
+        if not intact:
+            raise StoreCorruptError(
+                f"Block {index} in {ledger.path} does not match its hash. Run verify, then restore a backup.", index
+            )

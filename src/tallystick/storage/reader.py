@@ -1,0 +1,163 @@
+"""Committed state, for those who only look: a connection of its own, and no read transaction between calls.
+
+Look-ups take 10 to 20 µs and are made inline, on the event loop. A long read is cut into pages by its
+caller, so that the log never waits for a reader to be copied into the main file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tallystick.chain.contracts import Fork, Found
+from tallystick.errors import StoreCorruptError
+from tallystick.model.block import INDEX_MAX, Block, Header
+from tallystick.model.limits import Limits
+from tallystick.storage.database import Database, Row
+from tallystick.storage.hash_index import Finder
+from tallystick.storage.rows import asked_key, damaged, size_of, to_block, to_header
+
+BLOCK = "SELECT b.idx, b.hash, b.timestamp, b.data, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1"
+SIDE = "SELECT idx, hash, timestamp, data, previous_hash, mark FROM side"
+
+
+class SqliteReader:
+    """A `Reader` of a ledger file."""
+
+    def __init__(self, database: Database, finder: Finder, limits: Limits, release: Callable[[], None]) -> None:
+        self._database = database
+        self._finder = finder
+        self._limits = limits
+        self._release = release
+
+    def tip(self) -> Header:
+        row = self._database.one(
+            """SELECT b.idx, b.hash, b.timestamp, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1
+               ORDER BY b.idx DESC LIMIT 1"""
+        )
+        if row is None:
+            raise StoreCorruptError(f"{self._database.path} holds no block at all. Restore it from a backup.", 0)
+        return to_header(*row)
+
+    def block(self, index: int) -> Block | None:
+        if not 0 <= index <= INDEX_MAX:
+            return None
+        row = self._database.one(f"{BLOCK} WHERE b.idx = ?", (index,))
+        return None if row is None else to_block(*row)
+
+    def page(self, first: int, count: int) -> Sequence[Block]:
+        first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
+        rows = self._database.each(f"{BLOCK} WHERE b.idx >= ? AND b.idx < ? ORDER BY b.idx", (first, first + count))
+        blocks: list[Block] = []
+        room = self._limits.page_bytes
+        for row in rows:
+            block = to_block(*row)
+            room -= size_of(block.data)
+            if blocks and room < 0:
+                rows.close()
+                break
+            blocks.append(block)
+        return blocks
+
+    def find(self, hash: str) -> Found | None:
+        key = asked_key(hash)
+        if key is None:
+            return None
+        with self._database.snapshot():
+            index = self._stands_at(key)
+            if index is not None:
+                block = self.block(index)
+                if block is None:
+                    raise damaged(index)
+                return Found(block, orphaned=False, mined_again_as=None)
+            row = self._database.one(f"{SIDE} WHERE hash = ?", (key,))
+            return None if row is None else self._found(row)
+
+    def _stands_at(self, key: bytes) -> int | None:
+        """Index of the best chain's block of this hash: asked of the index, then compared one by one in its gap."""
+        for index in self._finder.candidates(key):
+            if self._database.one("SELECT 1 FROM blocks WHERE idx = ? AND hash = ?", (index, key)):
+                return index
+        after, upto = self._finder.gap()
+        if after >= upto:
+            return None
+        row = self._database.one("SELECT idx FROM blocks WHERE idx > ? AND idx <= ? AND hash = ?", (after, upto, key))
+        return None if row is None else int(row[0])
+
+    def _found(self, row: Row) -> Found:
+        index, key, timestamp, data, parent, mark = row
+        block = to_block(index, key, timestamp, data, parent)
+        return Found(block, orphaned=True, mined_again_as=None if mark is None else self._mined_again(mark or key))
+
+    def _mined_again(self, duty: bytes) -> str | None:
+        row = self._database.one(
+            "SELECT b.hash FROM carriers c JOIN blocks b ON b.idx = c.idx AND b.hash = c.hash WHERE c.duty = ?", (duty,)
+        )
+        return None if row is None else row[0].hex()
+
+    # --- forks ---------------------------------------------------------------------------------
+
+    def forks(self, count: int) -> Sequence[Fork]:
+        with self._database.snapshot():
+            tips = self._database.all(
+                """SELECT s.idx, s.hash, s.timestamp, s.previous_hash, s.run FROM tips t JOIN side s ON s.seq = t.seq
+                   ORDER BY t.seq DESC LIMIT ?""",
+                (min(count, self._limits.fork_blocks),),
+            )
+            known: dict[int, Header | None] = {}
+            room = self._limits.page_bytes
+            forks = []
+            for *columns, run in tips:
+                tip = to_header(*columns)
+                blocks, room = self._downwards(tip, room)
+                forks.append(Fork(self._fork_of(run, known), tip, blocks))
+            return forks
+
+    def _downwards(self, tip: Header, room: int) -> tuple[Sequence[Found], int]:
+        """The blocks of a branch from its tip, while there is room for their data; and the room that is left."""
+        blocks: list[Found] = []
+        key = bytes.fromhex(tip.hash)
+        while len(blocks) < self._limits.fork_blocks:
+            row = self._database.one(f"{SIDE} WHERE hash = ?", (key,))
+            if row is None:
+                break
+            found = self._found(row)
+            room -= size_of(found.block.data)
+            if room < 0:
+                return blocks, 0
+            blocks.append(found)
+            key = row[4]
+        return blocks, room
+
+    def _fork_of(self, run: int, known: dict[int, Header | None]) -> Header | None:
+        """The last block that a run shares with the best chain; None when the blocks in between were dropped.
+
+        One step a run (see `side`), and `known` remembers, so that branches of one stem walk it once.
+        """
+        passed = []
+        fork: Header | None = None
+        while run not in known:
+            passed.append(run)
+            index, parent = self._database.one(
+                "SELECT idx, previous_hash FROM side WHERE run = ? ORDER BY idx LIMIT 1", (run,)
+            )
+            row = self._database.one("SELECT run FROM side WHERE hash = ?", (parent,))
+            if row is None:
+                fork = self._header_at(index - 1, parent)
+                break
+            (run,) = row
+        else:
+            fork = known[run]
+        known.update(dict.fromkeys(passed, fork))
+        return fork
+
+    def _header_at(self, index: int, key: bytes) -> Header | None:
+        row = self._database.one(
+            """SELECT b.idx, b.hash, b.timestamp, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1
+               WHERE b.idx = ? AND b.hash = ?""",
+            (index, key),
+        )
+        return None if row is None else to_header(*row)
+
+    def close(self) -> None:
+        self._database.close()
+        self._release()

@@ -1,0 +1,56 @@
+"""Rows to values and back. A row that cannot be a block is damage on disk, and says so by index."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from tallystick.errors import StoreCorruptError
+from tallystick.model.block import Block, Header
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+NO_PARENT: Final = "0"
+"""`previous_hash` of the genesis block."""
+
+
+def key_of(hash: str) -> bytes:
+    """The 32 bytes of a block hash that was checked already."""
+    return bytes.fromhex(hash)
+
+
+def asked_key(hash: str) -> bytes | None:
+    """The 32 bytes of a hash that somebody asks for; None when no block can have it."""
+    return bytes.fromhex(hash) if _HASH.fullmatch(hash) else None
+
+
+def to_block(index: int, key: Any, timestamp: Any, data: Any, parent: Any) -> Block:  # noqa: ANN401 - a disk may hold anything
+    """A block from its columns and the key of its parent (None for genesis). Raises StoreCorruptError."""
+    if key.__class__ is not bytes or data.__class__ is not str or timestamp.__class__ is not int:
+        raise damaged(index)
+    return Block(data, key.hex(), index, _previous(index, parent), timestamp)
+
+
+def to_header(index: int, key: Any, timestamp: Any, parent: Any) -> Header:  # noqa: ANN401 - likewise
+    """A header, likewise. Raises StoreCorruptError."""
+    if key.__class__ is not bytes or timestamp.__class__ is not int:
+        raise damaged(index)
+    return Header(index, key.hex(), _previous(index, parent), timestamp)
+
+
+def damaged(index: int) -> StoreCorruptError:
+    """The error of a block whose row cannot be one."""
+    return StoreCorruptError(f"Block {index} is damaged on disk. Run verify, then restore a backup.", index)
+
+
+def _previous(index: int, parent: Any) -> str:  # noqa: ANN401 - likewise
+    if parent.__class__ is bytes:
+        return str(parent.hex())
+    if parent is None and index == 0:
+        return NO_PARENT
+    raise damaged(index)
+
+
+def size_of(data: str) -> int:
+    """UTF-8 bytes of `data`."""
+    return len(data) if data.isascii() else len(data.encode())

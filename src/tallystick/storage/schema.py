@@ -1,0 +1,128 @@
+"""The layout of `ledger.sqlite`, and the guards that keep other files out.
+
+The best chain is one table without any secondary index: a post costs one row at the end of one tree.
+`previous_hash` is not stored there, for it is the hash of the row before. Everything else is written only
+when branches differ. Hashes are 32-byte blobs; the view `chain` shows the book's form to people:
+
+    sqlite3 ledger.sqlite 'SELECT * FROM chain ORDER BY "index" DESC LIMIT 5'
+
+Columns that are looked at often stand before `data`, which may be long and spill to pages of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tallystick.errors import StoreCorruptError, StoreVersionError
+from tallystick.model.network import Network
+from tallystick.storage.database import Database
+
+APPLICATION_ID: Final = 0x5453_4C31
+"""In the file's header at byte 68: "TSL1"."""
+
+SCHEMA_VERSION: Final = 1
+"""Goes up with every change an older program would misread; an older program refuses a newer file."""
+
+NOTHING_INDEXED: Final = -1
+
+TABLES: Final = (
+    # The best chain. mark: NULL, or X'' (carries a duty first), or the 32-byte hash of the duty's first carrier.
+    """CREATE TABLE blocks (
+         idx INTEGER PRIMARY KEY, hash BLOB NOT NULL, timestamp INTEGER NOT NULL, mark BLOB, data TEXT NOT NULL)""",
+    # What is kept beside it. seq: order of arrival. run: seq of the first block of an unbranched stretch
+    # (see side.py). bytes: what the block counts against Limits.side_bytes.
+    """CREATE TABLE side (
+         seq INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, idx INTEGER NOT NULL, previous_hash BLOB NOT NULL,
+         timestamp INTEGER NOT NULL, run INTEGER NOT NULL, bytes INTEGER NOT NULL, mark BLOB, data TEXT NOT NULL)""",
+    "CREATE INDEX side_children ON side (previous_hash)",
+    "CREATE INDEX side_runs ON side (run, idx)",
+    "CREATE INDEX side_foreign ON side (seq, bytes) WHERE mark IS NULL",
+    # Side blocks without a child beside the best chain.
+    "CREATE TABLE tips (seq INTEGER PRIMARY KEY)",
+    # Duties that no block of the best chain carries, by the block that carried them first.
+    "CREATE TABLE lost (idx INTEGER, hash BLOB, PRIMARY KEY (idx, hash)) WITHOUT ROWID",
+    # Which blocks carry a duty; written when a carrier goes aside and when a duty is mined again.
+    "CREATE TABLE carriers (duty BLOB, idx INTEGER, hash BLOB, PRIMARY KEY (duty, idx, hash)) WITHOUT ROWID",
+    # Scratch of a running switch; empty otherwise.
+    "CREATE TABLE path (idx INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
+    "CREATE TABLE peers (seq INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    """CREATE VIEW chain AS
+         SELECT b.idx AS "index", coalesce(lower(hex(p.hash)), '0') AS previous_hash, b.timestamp, b.data,
+                lower(hex(b.hash)) AS hash
+         FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1""",
+)
+
+
+def is_blank(database: Database) -> bool:
+    """Was nothing ever written here? True of an empty file, and of one whose maker died at once."""
+    (objects,) = database.one("SELECT count(*) FROM sqlite_master")
+    return objects == 0 and _pragma(database, "application_id") == 0 and _pragma(database, "user_version") == 0
+
+
+def create(database: Database, network: Network) -> None:
+    """Lay out a blank file and give it the genesis block, all or nothing. Raises StoreError."""
+    database.all("PRAGMA journal_mode = WAL")
+    database.write("BEGIN IMMEDIATE")
+    for statement in TABLES:
+        database.write(statement)
+    genesis = network.genesis
+    database.write(
+        "INSERT INTO blocks (idx, hash, timestamp, mark, data) VALUES (?, ?, ?, NULL, ?)",
+        (genesis.index, bytes.fromhex(genesis.hash), genesis.timestamp, genesis.data),
+    )
+    meta = {"network": network.id, "side_bytes": 0, "indexed_to": NOTHING_INDEXED, "pair": ""}
+    database.write_many("INSERT INTO meta (key, value) VALUES (?, ?)", list(meta.items()))
+    database.write(f"PRAGMA application_id = {APPLICATION_ID}")
+    database.write(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    database.write("COMMIT")
+
+
+def check_is_ours(database: Database, network: Network) -> None:
+    """Refuse a file that is no ledger, that a newer version wrote, or that belongs to another network.
+
+    Raises StoreCorruptError or StoreVersionError.
+    """
+    if _pragma(database, "application_id") != APPLICATION_ID:
+        raise StoreCorruptError(f"{database.path} is a database, but no ledger. Choose another data folder.")
+    version = _pragma(database, "user_version")
+    if version > SCHEMA_VERSION:
+        raise StoreVersionError(
+            f"{database.path} has schema version {version}; this program knows versions up to {SCHEMA_VERSION}. "
+            "Start the newer program again, or restore a backup made by this one."
+        )
+    stored = read_meta(database, "network")
+    if stored != network.id:
+        raise StoreVersionError(
+            f"{database.path} belongs to the network {str(stored)[:64]!r}, not to {network.name!r} ({network.id}). "
+            "Choose another data folder, or the network it was made for."
+        )
+    genesis = database.one("SELECT hash FROM blocks WHERE idx = 0")
+    if genesis is None or genesis[0] != bytes.fromhex(network.id):
+        raise StoreCorruptError(f"{database.path} does not hold the genesis block. Restore it from a backup.", 0)
+
+
+def read_meta(database: Database, key: str) -> str | int:
+    """A value of the table `meta`. Raises StoreCorruptError when it is missing or of no known type."""
+    row = database.one("SELECT value FROM meta WHERE key = ?", (key,))
+    if row is None or not isinstance(row[0], str | int):
+        raise StoreCorruptError(f"{database.path} lacks its setting {key!r}. Restore it from a backup.")
+    value: str | int = row[0]
+    return value
+
+
+def read_count(database: Database, key: str) -> int:
+    """A number of the table `meta`. Raises StoreCorruptError."""
+    value = read_meta(database, key)
+    if not isinstance(value, int):
+        raise StoreCorruptError(f"{database.path} has a setting {key!r} that is no number. Restore it from a backup.")
+    return value
+
+
+def write_meta(database: Database, key: str, value: str | int) -> None:
+    """Change a value of the table `meta`, as part of the running transaction."""
+    database.write("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+
+
+def _pragma(database: Database, name: str) -> int:
+    return int(database.one(f"PRAGMA {name}")[0])

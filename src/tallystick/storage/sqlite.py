@@ -1,0 +1,182 @@
+"""The store on SQLite: the core's writes as rows, and the view the core decides by.
+
+The view reads on the writing connection, so it sees the running batch; readers have connections of
+their own and see what is committed. A plain post is one INSERT at the end of one table. What is rare (side
+branches, switches, evictions, settled duties) may cost more, and never memory: see `side` and `switch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from tallystick.chain.contracts import Duty
+from tallystick.chain.writes import AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
+from tallystick.errors import StoreError
+from tallystick.model.block import INDEX_MAX, Block, Header
+from tallystick.model.limits import Limits
+from tallystick.storage.database import Database
+from tallystick.storage.folder import DataFolder
+from tallystick.storage.hash_index import HashIndex
+from tallystick.storage.rows import asked_key, key_of, size_of, to_header
+from tallystick.storage.schema import read_count, write_meta
+from tallystick.storage.side import Running, evict, keep, take
+from tallystick.storage.switch import pages, switch
+
+INSERT_BLOCK: Final = "INSERT INTO blocks (idx, hash, timestamp, mark, data) VALUES (?, ?, ?, ?, ?)"
+
+
+class SqliteStore:
+    """A `Store` in a data folder this process has claimed. Made by `tallystick.storage.opening.open_store`.
+
+    After a write failed, every further one raises the same StoreError, and the batch it belonged to is gone;
+    only of a failed `commit` nobody can say, until the store is opened again, whether it is on disk or not.
+    """
+
+    def __init__(self, folder: DataFolder, database: Database, index: HashIndex, limits: Limits) -> None:
+        self._folder = folder
+        self._database = database
+        self._index = index
+        self._limits = limits
+        self._load()
+
+    def _load(self) -> None:
+        self._running = Running.load(self._database)
+        self._stored_side_bytes = self._running.side_bytes
+        self._stored_indexed_to = read_count(self._database, "indexed_to")
+
+    @property
+    def tip_index(self) -> int:
+        """Index of the last block of the best chain, running batch included."""
+        return self._running.tip_index
+
+    # --- batches -------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        self._database.write("BEGIN IMMEDIATE")
+
+    def apply(self, write: Write) -> None:
+        match write:
+            case Append():
+                self._append(write.blocks, write.marks)
+            case AddSide():
+                keep(self._database, self._running, self._limits, write.blocks)
+            case Switch():
+                self._switch(write)
+            case RememberPeer():
+                self._database.write("INSERT OR IGNORE INTO peers (address) VALUES (?)", (write.address,))
+            case ForgetPeer():
+                self._database.write("DELETE FROM peers WHERE address = ?", (write.address,))
+
+    def commit(self) -> None:
+        if self._running.side_bytes > self._limits.side_bytes:
+            evict(self._database, self._running, self._limits)
+        if self._running.side_bytes != self._stored_side_bytes:
+            write_meta(self._database, "side_bytes", self._running.side_bytes)
+            self._stored_side_bytes = self._running.side_bytes
+        self._stored_indexed_to = self._index.record(self._database, self._stored_indexed_to)
+        self._database.write("COMMIT")
+        self._index.committed(self._running.tip_index)
+
+    def rollback(self) -> None:
+        if self._database.failure is not None:
+            self._database.undo()
+        elif self._database.in_transaction:
+            self._database.write("ROLLBACK")
+            self._load()
+            self._index.load(self._database)
+
+    def close(self) -> None:
+        self._database.undo()
+        self._index.close()
+        self._database.close()
+        self._folder.release()
+
+    # --- writes --------------------------------------------------------------------------------
+
+    def _append(self, blocks: Sequence[Block], marks: Sequence[Mark] | None) -> None:
+        running, extended = self._running, self._index.extended
+        index, hash = running.tip_index, running.tip_hash
+        rows = []
+        for i, block in enumerate(blocks):
+            if block.index != index + 1 or block.previous_hash != hash:
+                raise StoreError(f"Refused to append block {block.index} {block.hash}: the tip is {index} {hash}.")
+            index, hash = block.index, block.hash
+            key = key_of(hash)
+            mark = None if marks is None else marks[i]
+            mark_key = None if mark is None else key_of(mark)
+            if index <= running.side_top:
+                mark_key = self._take_from_side(index, key, mark_key)
+            if mark_key:
+                self._settle_duty(mark_key, index, key)
+            rows.append((index, key, block.timestamp, mark_key, block.data))
+            extended(index, key)
+        if len(rows) == 1:
+            self._database.write(INSERT_BLOCK, rows[0])
+        else:
+            self._database.write_many(INSERT_BLOCK, rows)
+        running.tip_index, running.tip_hash = index, hash
+
+    def _take_from_side(self, index: int, key: bytes, mark: bytes | None) -> bytes | None:
+        """The block may have been kept aside; if so it moves, and what we owe for it moves along."""
+        kept = take(self._database, self._running, key)
+        if kept is None:
+            return mark
+        if kept:
+            self._find_again(kept)
+        else:
+            self._database.write("DELETE FROM lost WHERE idx = ? AND hash = ?", (index, key))
+        return kept if mark is None else mark
+
+    def _settle_duty(self, duty: bytes, index: int, key: bytes) -> None:
+        """The block carries again what the block `duty` carried first."""
+        self._find_again(duty)
+        self._database.write("INSERT OR IGNORE INTO carriers (duty, idx, hash) VALUES (?, ?, ?)", (duty, index, key))
+
+    def _find_again(self, duty: bytes) -> None:
+        """A duty whose first carrier is aside is lost no more."""
+        self._database.write(
+            "DELETE FROM lost WHERE (idx, hash) = (SELECT idx, hash FROM side WHERE hash = ?)", (duty,)
+        )
+
+    def _switch(self, write: Switch) -> None:
+        switch(self._database, self._running, self._limits, write)
+        self._index.rewound(write.fork)
+        for page in pages(write.fork + 1, write.new_tip_index, self._limits):
+            for index, key in self._database.all("SELECT idx, hash FROM blocks WHERE idx BETWEEN ? AND ?", page):
+                self._index.extended(index, key)
+
+    # --- the view ------------------------------------------------------------------------------
+
+    def headers(self, first: int, count: int) -> Sequence[Header]:
+        first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
+        rows = self._database.all(
+            """SELECT b.idx, b.hash, b.timestamp, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1
+               WHERE b.idx >= ? AND b.idx < ? ORDER BY b.idx""",
+            (first, first + count),
+        )
+        return [to_header(*row) for row in rows]
+
+    def side(self, hash: str) -> Header | None:
+        key = asked_key(hash)
+        if key is None:
+            return None
+        row = self._database.one("SELECT idx, hash, timestamp, previous_hash FROM side WHERE hash = ?", (key,))
+        return None if row is None else to_header(*row)
+
+    def lost(self, count: int) -> Sequence[Duty]:
+        rows = self._database.each(
+            "SELECT s.hash, s.data FROM lost l JOIN side s ON s.hash = l.hash ORDER BY l.idx, l.hash LIMIT ?", (count,)
+        )
+        duties: list[Duty] = []
+        room = self._limits.page_bytes
+        for key, data in rows:
+            room -= size_of(data)
+            if duties and room < 0:
+                rows.close()
+                break
+            duties.append(Duty(key.hex(), data))
+        return duties
+
+    def peers(self) -> Sequence[str]:
+        return [address for (address,) in self._database.all("SELECT address FROM peers ORDER BY seq")]
