@@ -27,7 +27,7 @@ class FakeReader:
     aside: dict[str, Found] = field(default_factory=dict)
     left: list[Fork] = field(default_factory=list)
     fails_with: Exception | None = None
-    before_page: Callable[[int], None] = lambda first: None  # noqa: E731, ARG005 - a hook for tests
+    before_page: Callable[[int], None] = lambda first: None  # noqa: ARG005 - a hook for tests
     pages_read: int = 0
 
     def tip(self) -> Header:
@@ -118,7 +118,7 @@ class FakeLedger:
             raise RuleViolation(Rule.PEER_IS_KNOWN, f"{address} is no peer; see GET /status")
         self.removed.append(address)
 
-    def welcome(self, address: str) -> bool:  # noqa: ARG002 - the protocol's name
+    def welcome(self, address: str) -> bool:
         return True
 
     def connected(self) -> Sequence[str]:

@@ -58,7 +58,7 @@ def blocks(desk: Desk) -> Blueprint:
     async def mine(request: Request) -> Answer:
         ledger = desk.ledger
         require_json(request)
-        data = text_of(request.body, DATA, desk.limits.request_json_values)
+        data = text_of(request.body, DATA, desk.limits)
         return Answer(encode(await ledger.post(data)))
 
     async def forks(request: Request) -> Answer:
@@ -159,7 +159,7 @@ async def answer_whole_chain(request: Request, desk: Desk, ledger: Ledger) -> No
         _log.error("an answer with the chain was broken off: %s", error)
     finally:
         desk.whole_chains -= 1
-    cast(asyncio.Transport, request.transport).abort()
+    cast("asyncio.Transport", request.transport).abort()
 
 
 async def _send_chain(request: Request, ledger: Ledger) -> bool:

@@ -15,16 +15,20 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, NoReturn
 
 import msgspec
 
 from tallystick.api.problems import Fault, Refusal, shown
+from tallystick.model.limits import Limits
 
 _QUOTES_OF_ONE_MEMBER: Final = 4
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 """A string, or what follows an opening quotation mark that is never closed: so a search passes over every
 character once, whatever it is fed."""
+
+_BRACKET: Final = re.compile(r"[\[{}\]]")
 
 
 class _DataOnly(msgspec.Struct, gc=False):
@@ -49,18 +53,18 @@ DATA: Final = Wanted("data", Fault.DATA_MISSING, Fault.DATA_NOT_A_STRING, msgspe
 PEER: Final = Wanted("peer", Fault.PEER_MISSING, Fault.PEER_NOT_A_STRING, msgspec.json.Decoder(_PeerOnly))
 
 
-def text_of(body: bytes, wanted: Wanted, values_max: int) -> str:
-    """The string under the wanted key of a JSON object of at most `values_max` values. Raises Refusal."""
+def text_of(body: bytes, wanted: Wanted, limits: Limits) -> str:
+    """The string under the wanted key of a JSON object within `limits`. Raises Refusal."""
     if body.count(b'"') == _QUOTES_OF_ONE_MEMBER:
         try:
             return getattr(wanted.fast.decode(body), wanted.key)  # type: ignore[no-any-return]  # both hold a str
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass  # the slow path knows what to say
-    return _text_slowly(body, wanted, values_max)
+    return _text_slowly(body, wanted, limits)
 
 
-def _text_slowly(body: bytes, wanted: Wanted, values_max: int) -> str:
-    members = _object_of(body, values_max)
+def _text_slowly(body: bytes, wanted: Wanted, limits: Limits) -> str:
+    members = _object_of(body, limits)
     if wanted.key not in members:
         raise Refusal(wanted.missing, f'the body has no key {wanted.key}; send {{"{wanted.key}": "..."}}')
     value = members[wanted.key]
@@ -84,16 +88,14 @@ _JSON_NAMES: Final = {
 }
 
 
-def _object_of(body: bytes, values_max: int) -> dict[str, object]:
+def _object_of(body: bytes, limits: Limits) -> dict[str, object]:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _not_json(f"byte {error.start} is not UTF-8") from None
-    _check_values(text, values_max)
+    _check_structure(text, limits)
     try:
         value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise _not_json("it is nested too deeply") from None
     except ValueError as error:  # JSONDecodeError, and integers of thousands of digits
         raise _not_json(str(error)[:200]) from None
     if not isinstance(value, dict):
@@ -102,14 +104,19 @@ def _object_of(body: bytes, values_max: int) -> dict[str, object]:
     return value
 
 
-def _check_values(text: str, values_max: int) -> None:
-    """Refuse what would make many objects, before any is made. An escaped quotation mark opens no string."""
-    strings = (text.count('"') - text.count('\\"')) // 2
-    if strings <= values_max:
-        skeleton = _STRING.sub("", text)
-        if sum(map(skeleton.count, "[{,:")) <= values_max:
-            return
-    raise _not_json(f"it has more than {values_max} values, far more than this endpoint reads")
+def _check_structure(text: str, limits: Limits) -> None:
+    """Refuse what would make many objects or nest them deeply, before any is made.
+
+    An escaped quotation mark opens no string, so the strings are counted before they are looked for.
+    """
+    most = limits.request_json_values
+    too_many = (text.count('"') - text.count('\\"')) // 2 > most
+    skeleton = "" if too_many else _STRING.sub("", text)
+    if too_many or sum(map(skeleton.count, "[{,:")) > most or sum(map(skeleton.count, "]}")) > most:
+        raise _not_json(f"it has more than {most} values, far more than this endpoint reads")
+    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(skeleton))
+    if max(accumulate(steps), default=0) > limits.request_json_depth:
+        raise _not_json(f"it is nested more than {limits.request_json_depth} deep")
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:

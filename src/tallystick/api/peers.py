@@ -39,7 +39,7 @@ def peers(desk: Desk) -> Blueprint:
     async def add(request: Request) -> Answer:
         ledger = desk.ledger
         require_json(request)
-        address = parse(text_of(request.body, PEER, desk.limits.request_json_values))
+        address = parse(text_of(request.body, PEER, desk.limits))
         private_ok = listens_privately(desk.gate.access.host) or desk.gate.holds_token(head_of(request))
         await check_dialable(desk, address, private_ok=private_ok)
         await ledger.add_peer(address.text)

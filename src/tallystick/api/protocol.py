@@ -216,7 +216,7 @@ class NodeProtocol(HttpProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         address = _counted_address(transport.get_extra_info("peername"))
         if not self._crowd.enter(self, address):
-            self.transport = cast(asyncio.Transport, transport)  # uvloop's does not say that it is one
+            self.transport = cast("asyncio.Transport", transport)  # uvloop's does not say that it is one
             self.transport.write(_CROWDED)
             self.transport.close()
             return
