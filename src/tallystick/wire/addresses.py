@@ -21,6 +21,7 @@ ADDRESS_LENGTH_MAX: Final = 300
 
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 _PRINTABLE_ASCII: Final = re.compile(r"[!-~]+")
+_HOST_AND_PORT: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^\[\]:@]+)(?::[0-9]{1,5})?")
 _HOST_NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
 _IPV4_COMPATIBLE: Final = IPv6Network("::/96")  # RFC 4291, section 2.5.5.1
@@ -61,8 +62,8 @@ def parse(text: str) -> PeerAddress:
         raise _malformed(f"{shown}: {error}; write ws://HOST:PORT") from error
     if parts.scheme not in _DEFAULT_PORTS:
         raise _malformed(f"{shown} does not start with ws:// or wss://")
-    if parts.username is not None or parts.path not in {"", "/"} or "?" in text or "#" in text:
-        raise _malformed(f"{shown} has more than a host and a port; write ws://HOST:PORT")
+    if not _HOST_AND_PORT.fullmatch(parts.netloc) or parts.path not in {"", "/"} or "?" in text or "#" in text:
+        raise _malformed(f"{shown} is not just a host and a port; write ws://HOST:PORT")
     if port is None:
         port = _DEFAULT_PORTS[parts.scheme]
     if not host or port == 0:

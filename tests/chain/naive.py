@@ -1,0 +1,77 @@
+"""A store so simple that it is right: all blocks in one dictionary, everything else worked out from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallystick.chain.contracts import Duty
+from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
+from tallystick.model.block import Block, Header, header_of
+from tallystick.model.network import CLASSIC_GENESIS
+
+
+class NaiveStore:
+    """`View` and `apply` of a store, without batches."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, Block] = {CLASSIC_GENESIS.hash: CLASSIC_GENESIS}
+        self.marks: dict[str, Mark] = {}
+        self.best: list[str] = [CLASSIC_GENESIS.hash]
+        self.addresses: list[str] = []
+
+    @property
+    def tip(self) -> Block:
+        return self.blocks[self.best[-1]]
+
+    def chain(self) -> list[Block]:
+        return [self.blocks[hash] for hash in self.best]
+
+    # --- View ----------------------------------------------------------------------------------
+
+    def headers(self, first: int, count: int) -> Sequence[Header]:
+        return [header_of(self.blocks[hash]) for hash in self.best[first : first + count]]
+
+    def side(self, hash: str) -> Header | None:
+        return header_of(self.blocks[hash]) if hash in self.blocks and hash not in self.best else None
+
+    def lost(self, count: int) -> Sequence[Duty]:
+        names = {mark or hash for hash, mark in self.marks.items() if mark is not None}
+        lost = [name for name in names if not self.carriers(name) & set(self.best)]
+        lost.sort(key=lambda name: (self.blocks[name].index, name))
+        return [Duty(name, self.blocks[name].data) for name in lost[:count]]
+
+    def carriers(self, name: str) -> set[str]:
+        return {hash for hash, mark in self.marks.items() if mark == name or (mark == OWN and hash == name)}
+
+    # --- writes --------------------------------------------------------------------------------
+
+    def apply(self, write: Write) -> None:
+        match write:
+            case Append():
+                for number, block in enumerate(write.blocks):
+                    assert (block.index, block.previous_hash) == (len(self.best), self.best[-1])
+                    self.blocks[block.hash] = block
+                    self.best.append(block.hash)
+                    mark = write.marks[number] if write.marks is not None else None
+                    if mark is not None:
+                        self.marks[block.hash] = mark
+            case AddSide():
+                for block in write.blocks:
+                    assert block.previous_hash in self.blocks
+                    assert block.hash not in self.best
+                    self.blocks[block.hash] = block
+            case Switch():
+                assert write.old_tip == len(self.best) - 1
+                branch, hash = [], write.new_tip
+                while hash != self.best[write.fork]:
+                    assert hash not in self.best
+                    branch.append(hash)
+                    hash = self.blocks[hash].previous_hash
+                self.best[write.fork + 1 :] = reversed(branch)
+                assert len(self.best) - 1 == write.new_tip_index
+            case RememberPeer():
+                if write.address not in self.addresses:
+                    self.addresses.append(write.address)
+            case ForgetPeer():
+                if write.address in self.addresses:
+                    self.addresses.remove(write.address)

@@ -1,0 +1,258 @@
+"""Redial, sessions, buckets, standing and the table of reactions: time is an argument, so nothing sleeps."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tallystick.errors import Rule, RuleViolation
+from tallystick.model.limits import MIB, MINUTE_MS, Limits
+from tallystick.wire.bucket import Bucket
+from tallystick.wire.reactions import REACTIONS, Close
+from tallystick.wire.redial import Redial, State
+from tallystick.wire.session import Session
+from tallystick.wire.standing import Standing
+
+LIMITS = Limits()
+NO_JITTER = random.Random()  # noqa: S311 - not a secret
+NO_JITTER.random = lambda: 1.0  # type: ignore[method-assign] # always the longest wait
+
+
+def waits(redial: Redial, address: str, lasted_ms: int | None, times: int) -> list[int]:
+    """The waits after `times` connections that lasted so long, or dials that failed (None)."""
+    found, now = [], 0
+    for _ in range(times):
+        assert redial.due(now) == [address]
+        if lasted_ms is not None:
+            assert redial.opened(address, now)
+            now += lasted_ms
+        redial.ended(address, now, NO_JITTER, "gone")
+        due = redial.next_ms()
+        assert due is not None
+        found.append(due - now)
+        now = due
+    return found
+
+
+def test_back_off_doubles_from_a_second_to_a_minute() -> None:
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    assert waits(redial, "ws://a:1", None, 8) == [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]
+
+
+def test_a_short_connection_does_not_reset_the_back_off() -> None:
+    """PROTOCOL: a book's node that hangs up on every long chain is dialled ever less."""
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    assert waits(redial, "ws://a:1", 500, 4) == [1000, 2000, 4000, 8000]
+
+
+def test_a_useful_connection_resets_the_back_off() -> None:
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    assert waits(redial, "ws://a:1", 60_000, 3) == [1000, 1000, 1000]
+
+
+def test_jitter_is_at_most_half_the_wait() -> None:
+    entropy = random.Random(1)  # noqa: S311 - not a secret
+    for _ in range(100):
+        redial = Redial(LIMITS, ["ws://a:1"], 0)
+        redial.due(0)
+        redial.ended("ws://a:1", 0, entropy, "gone")
+        due = redial.next_ms()
+        assert due is not None
+        assert 500 <= due <= 1000
+
+
+def test_every_address_is_dialled_not_only_the_first() -> None:
+    """A defect of the book's node: its loop over peers never came to the second."""
+    redial = Redial(LIMITS, ["ws://a:1", "ws://b:1", "ws://c:1"], 0)
+    assert redial.due(0) == ["ws://a:1", "ws://b:1", "ws://c:1"]
+    assert redial.due(0) == []
+
+
+def test_adding_again_dials_at_once() -> None:
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    redial.due(0)
+    redial.ended("ws://a:1", 0, NO_JITTER, "refused")
+    redial.add("ws://a:1", 10)
+    assert redial.due(10) == ["ws://a:1"]
+
+
+def test_the_book_of_addresses_is_bounded() -> None:
+    redial = Redial(Limits(peer_addresses=2), [], 0)
+    redial.add("ws://a:1", 0)
+    redial.add("ws://b:1", 0)
+    redial.add("ws://a:1", 0)
+    with pytest.raises(RuleViolation) as caught:
+        redial.add("ws://c:1", 0)
+    assert caught.value.rule is Rule.ADDRESS_BOOK_HAS_ROOM
+
+
+def test_a_connection_to_a_removed_address_is_not_ours() -> None:
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    redial.due(0)
+    assert redial.remove("ws://a:1")
+    assert not redial.opened("ws://a:1", 1)
+    redial.ended("ws://a:1", 2, NO_JITTER, "gone")
+    assert [entry.state for entry in redial] == []
+
+
+def test_an_open_connection_is_not_dialled_again() -> None:
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    redial.due(0)
+    redial.opened("ws://a:1", 0)
+    redial.add("ws://a:1", 5)
+    assert redial.due(10**9) == []
+    assert [entry.state for entry in redial] == [State.CONNECTED]
+
+
+# --- buckets ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 3 * MINUTE_MS), st.integers(0, 2000)), max_size=30))
+def test_a_bucket_never_gives_more_than_a_minute_and_the_rate(steps: list[tuple[int, int]]) -> None:
+    """Law: whoever waits as told gets at most `rate` a minute, plus one minute saved up and one withdrawal."""
+    bucket, now, taken, last = Bucket(1000, 0), 0, 0, 0
+    for pause, size in steps:
+        now += pause
+        wait = bucket.take(size, now)
+        taken, last = taken + size, size
+        assert taken <= 1000 + now * 1000 / MINUTE_MS + last + 1
+        now += wait
+
+
+def test_an_overdrawn_bucket_says_how_long() -> None:
+    bucket = Bucket(60_000, 0)
+    assert bucket.take(60_000, 0) == 0
+    assert bucket.take(1_000, 0) == pytest.approx(1_000, abs=1)
+    assert bucket.take(0, 1_001) == 0
+
+
+# --- sessions ---------------------------------------------------------------------------------------
+
+
+def test_a_peer_is_not_asked_for_its_chain_again_and_again() -> None:
+    """A chain over the limit is answered with the latest block; asking again at once would never end."""
+    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    assert session.may_ask_all(0)
+    assert not session.may_ask_all(1)
+    assert not session.may_ask_all(LIMITS.query_all_patience_ms - 1)
+    assert session.may_ask_all(LIMITS.query_all_patience_ms)
+    session.got_chain()
+    assert session.may_ask_all(LIMITS.query_all_patience_ms + 1)
+
+
+def test_several_queries_get_one_answer() -> None:
+    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session.owe_chain()
+    session.owe_chain()
+    assert session.chain_to_say(0)
+    session.owe_chain()
+    assert not session.chain_to_say(0)
+    session.chain_said(100, 0)
+    assert session.chain_to_say(0)
+    session.chain_said(100, 0)
+    assert not session.chain_to_say(0)
+
+
+def test_chains_over_the_budget_wait() -> None:
+    """PROTOCOL: 64 MiB a minute per peer; what is over it waits."""
+    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    for _ in range(5):
+        session.owe_chain()
+        assert session.chain_to_say(0)
+        session.chain_said(16 * MIB, 0)
+    session.owe_chain()
+    assert not session.chain_to_say(0)
+    assert session.next_ms() <= 15_001
+    assert session.chain_to_say(15_001)
+
+
+def test_a_chain_too_long_to_say_is_not_free_to_ask_for() -> None:
+    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    answers = 0
+    for _ in range(100):
+        session.owe_chain()
+        if session.chain_to_say(0):
+            answers += 1
+            session.chain_said(0, 0)
+    assert answers <= 5
+
+
+def test_silence_is_measured_from_the_first_unanswered_ping() -> None:
+    """Catalogue row 38: no pong within 60 s."""
+    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    assert session.ping_is_due(30_000)
+    assert session.ping_is_due(60_000)
+    assert not session.is_silent(89_999)
+    assert session.is_silent(90_000)
+    session.ponged()
+    assert not session.is_silent(90_000)
+
+
+def test_our_own_stall_is_no_silence() -> None:
+    """Catalogue row 108."""
+    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session.ping_is_due(30_000)
+    session.excuse(600_000)
+    assert not session.is_silent(689_999)
+    assert session.is_silent(690_000)
+
+
+def test_claims_are_bounded() -> None:
+    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session.claims(10**30, "a" * 64)
+    session.claims(5, "a" * 1_000_000)
+    session.claims(-1, "a" * 64)
+    assert session.tip is None
+    session.claims(5, "a" * 64)
+    session.claims(4, "b" * 64)
+    assert session.tip == (5, "a" * 64)
+
+
+# --- standing and reactions -------------------------------------------------------------------------
+
+
+def test_discouragement_ends_after_a_day() -> None:
+    standing = Standing(LIMITS)
+    standing.discourage("8.8.8.8", 0)
+    assert not standing.is_good("8.8.8.8", LIMITS.discourage_ms - 1)
+    assert standing.is_good("8.8.8.8", LIMITS.discourage_ms)
+    assert standing.is_good("8.8.4.4", 0)
+
+
+def test_loopback_is_never_discouraged() -> None:
+    """Catalogue row 40: it may be a proxy, or ourselves."""
+    standing = Standing(LIMITS)
+    for ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+        standing.discourage(ip, 0)
+        assert standing.is_good(ip, 0)
+
+
+def test_the_list_of_the_discouraged_is_bounded() -> None:
+    standing = Standing(Limits(discouraged_addresses=2))
+    for ip in ("8.0.0.1", "8.0.0.2", "8.0.0.3"):
+        standing.discourage(ip, 0)
+    assert [standing.is_good(f"8.0.0.{n}", 1) for n in (1, 2, 3)] == [True, False, False]
+
+
+REQUEST_RULES = {
+    Rule.DATA_WITHIN_SIZE,
+    Rule.ADDRESS_IS_WELL_FORMED,
+    Rule.ADDRESS_RESOLVES,
+    Rule.ADDRESS_IS_ALLOWED,
+    Rule.ADDRESS_IS_NOT_OURS,
+    Rule.ADDRESS_BOOK_HAS_ROOM,
+    Rule.PEER_IS_KNOWN,
+}
+
+
+def test_every_rule_a_peer_can_break_has_a_reaction() -> None:
+    assert set(REACTIONS) == set(Rule) - REQUEST_RULES
+
+
+def test_the_slow_and_the_unlucky_are_never_discouraged() -> None:
+    for rule, reaction in REACTIONS.items():
+        if reaction.close in {None, Close.TOO_SLOW, Close.OTHER_NETWORK, Close.FULL}:
+            assert not reaction.discourage, rule
