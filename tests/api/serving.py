@@ -69,6 +69,12 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
     return received
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Let the loop turn until something is true; the test's deadline ends it if it never is."""
+    while not true():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0)
+
+
 async def close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import unquote
 
 from sanic import Blueprint, Request
 
@@ -46,12 +47,12 @@ def peers(desk: Desk) -> Blueprint:
         return json_answer(_DONE)
 
     async def remove(_: Request, address: str) -> Answer:
-        await desk.ledger.remove_peer(canonical(address))
+        await desk.ledger.remove_peer(canonical(unquote(address)))
         return json_answer(_DONE)
 
     blueprint.add_route(connected, "/peers", methods=READ)
     blueprint.add_route(add, "/addPeer", methods=["POST"])
-    blueprint.add_route(remove, "/peers/<address:path>", methods=["DELETE"], unquote=True)
+    blueprint.add_route(remove, "/peers/<address:path>", methods=["DELETE"])
     return blueprint
 
 

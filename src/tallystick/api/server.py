@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from sanic import Sanic
@@ -33,6 +33,7 @@ from tallystick.node.ports import Ledger
 _BACKLOG: Final = 512
 """Connections the kernel completes for us while we are busy."""
 
+_FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _LOOKS_PER_DEADLINE: Final = 10
 _LOOK_EVERY_MAX_S: Final = 1.0
 _LAST_GASP_S: Final = 1.0
@@ -201,13 +202,18 @@ def is_this_machine(listening: tuple[str, int], ip: str, port: int) -> bool:
     host, own_port = listening
     if port != own_port:
         return False
-    address = ip_address(ip)
-    if not ip_address(host).is_unspecified:
-        return address == ip_address(host)
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    own, dialled = _as_ipv4(host), _as_ipv4(ip)
+    if not own.is_unspecified:
+        return dialled == own
+    with socket.socket(_FAMILY[dialled.version], socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((ip, 0))
+            probe.bind((str(dialled), 0))
         except OSError:
             return False
     return True
+
+
+def _as_ipv4(ip: str) -> IPv4Address | IPv6Address:
+    """The address, in IPv4 if that is what it stands for (`::ffff:127.0.0.1`)."""
+    address = ip_address(ip)
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
