@@ -12,7 +12,6 @@ refuses, the node stops: `failure` says why, and everything that was acknowledge
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Protocol
 
 import structlog
 
+from tallystick.app.entropy import ENTROPY
 from tallystick.chain.contracts import Reader, Store
 from tallystick.chain.writes import AddSide, Append, ForgetPeer, RememberPeer, Switch
 from tallystick.errors import RuleViolation, StoreError
@@ -60,7 +60,6 @@ class Runner:
         self._network = network
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._entropy = random.SystemRandom()
         self._queue: deque[Input] = deque()
         self._scheduled = False
         self._answers: dict[int, asyncio.Future[Answer]] = {}
@@ -68,8 +67,11 @@ class Runner:
         self._next_ticket = 0
         self._timer: asyncio.TimerHandle | None = None
         self._sockets: Sockets | None = None
-        self.failure: asyncio.Future[BaseException] = self._loop.create_future()
-        """Done with the reason when the node had to stop."""
+        self.failure: BaseException | None = None
+        """Why the node had to stop; None while it runs, or when it was told to."""
+
+        self.failed: asyncio.Future[object] = self._loop.create_future()
+        """Done when the node takes nothing more."""
 
     def start(self, sockets: Sockets) -> None:
         """Begin: `sockets` perform what concerns peers, and whatever is due is done."""
@@ -78,12 +80,10 @@ class Runner:
 
     def stop(self) -> None:
         """Step and commit what waits, then take nothing more. Idempotent."""
-        if self._queue and not self.failure.done():
+        while self._queue and not self.failed.done():
             self._flush()
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.failure.done():
-            self._refuse(StoreError("the node is stopping"))
+        if not self.failed.done():
+            self._end("it was told to")
 
     # --- what the API and the peers' door see --------------------------------------------------
 
@@ -101,7 +101,7 @@ class Runner:
 
     def submit(self, event: Input) -> None:
         """Put an input into the next batch."""
-        if self.failure.done():
+        if self.failed.done():
             return
         self._queue.append(event)
         if not self._scheduled:
@@ -110,7 +110,7 @@ class Runner:
 
     async def submitted(self, event: Input) -> None:
         """Put an input into the next batch, and wait until its effects are out."""
-        if self.failure.done():
+        if self.failed.done():
             return
         future: asyncio.Future[None] = self._loop.create_future()
         self._stepped[id(event)] = future
@@ -136,7 +136,7 @@ class Runner:
 
     def welcome(self, address: str) -> bool:
         """May this numeric address dial us now?"""
-        return not self.failure.done() and self._node.welcome(address, read_clock())
+        return not self.failed.done() and self._node.welcome(address, read_clock())
 
     def connected(self) -> Sequence[str]:
         return self._node.connected()
@@ -149,8 +149,8 @@ class Runner:
         return self._next_ticket
 
     async def _ask(self, ticket: int, event: Input) -> Answer:
-        if self.failure.done():
-            raise StoreError(f"the node is stopping: {self.failure.result()}")
+        if self.failed.done():
+            raise StoreError("the node is stopping")
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._answers[ticket] = future
         self.submit(event)
@@ -193,11 +193,11 @@ class Runner:
         """Step a batch and commit what it wrote; return the other effects."""
         effects: list[Effect] = []
         now = read_clock()
-        node, store, entropy = self._node, self._store, self._entropy
+        node, store = self._node, self._store
         begun = False
         try:
             for event in batch:
-                for effect in node.step(event, now, entropy, store):
+                for effect in node.step(event, now, ENTROPY, store):
                     if isinstance(effect, WRITES):
                         if not begun:
                             store.begin()
@@ -242,20 +242,22 @@ class Runner:
 
     def _fail(self, failure: BaseException) -> None:
         """The batch could not be made durable, or we have a bug: no more inputs, no false promises."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self.failure = failure
         if isinstance(failure, StoreError):
             log.error("the node stops", why=str(failure))
         else:
             log.critical("the node stops: a fault of its own", exc_info=failure)
-        self._refuse(failure)
+        self._end(str(failure))
 
-    def _refuse(self, failure: BaseException) -> None:
-        self.failure.set_result(failure)
+    def _end(self, why: str) -> None:
+        """Take nothing more, and let nobody wait for what will not come."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.failed.set_result(None)
         self._queue.clear()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(StoreError(f"the node is stopping: {failure}"))
+                answer.set_exception(StoreError(f"the node is stopping: {why}"))
         for stepped in self._stepped.values():
             if not stepped.done():
                 stepped.set_result(None)

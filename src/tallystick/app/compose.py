@@ -1,0 +1,183 @@
+"""The composition root: the one place where all parts of a node meet.
+
+    api.Server ──┐                       ┌── storage (the file)
+                 ├── Runner ── Node ─────┤
+    p2p.Hub ─────┘   (one writer)        └── effects back to Hub and callers
+
+`run` starts a node and returns when it was asked to stop, or raises what stopped it. Parts are started
+from the disk outwards and stopped from the port inwards, so that nothing is promised that cannot be kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import structlog
+
+from tallystick import __version__
+from tallystick.api.access import Access, listens_privately
+from tallystick.api.server import Server, is_this_machine, listen
+from tallystick.app import logs
+from tallystick.app.config import Config
+from tallystick.app.entropy import ENTROPY
+from tallystick.app.runner import Runner, read_clock
+from tallystick.consensus import engine_for
+from tallystick.errors import StoreCorruptError
+from tallystick.model.limits import LIMITS
+from tallystick.node.machine import Node
+from tallystick.p2p.dialer import Dialer, resolved
+from tallystick.p2p.door import Door
+from tallystick.p2p.hub import Hub
+from tallystick.storage.opening import open_store
+from tallystick.storage.reader import SqliteReader
+from tallystick.storage.sqlite import SqliteStore
+from tallystick.wire.addresses import host_port, judge
+
+GRACE_S: Final = 3.0
+"""For answers under way and goodbyes to peers; with it a node stops well within 5 s."""
+
+log = structlog.get_logger("tallystick")
+
+
+def run(config: Config, say: Callable[[str], None] = partial(print, flush=True)) -> None:
+    """Run a node until SIGINT or SIGTERM. `say` gets the lines for the person who started it.
+
+    Raises ConfigError or StoreError when it cannot start, and whatever made it stop later.
+    """
+    logs.configure(config.log_level, config.log_format)
+    with asyncio.Runner(loop_factory=_event_loop) as loop:
+        loop.run(_serve(config, say))
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """The fastest event loop there is."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _serve(config: Config, say: Callable[[str], None]) -> None:
+    """Run a node within a running event loop."""
+    stop = _stop_signal()
+    started_s = time.monotonic()
+    server = await listen(_access(config), resolve=resolved, data_size=partial(_size_of, config))
+    try:
+        store, reader = open_store(config.data_dir, config.network)
+    except BaseException:
+        await server.stop(0)
+        raise
+    runner = _runner(config, store, reader)
+    hub = Hub(runner, _dialer(config, server))
+    runner.start(hub)
+    server.open(runner, Door(hub))
+    log.info("ready", version=__version__, after_ms=int((time.monotonic() - started_s) * 1000))
+    _greet(config, server, reader, say)
+    try:
+        await asyncio.wait((stop, runner.failed), return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+    finally:
+        await asyncio.gather(server.stop(GRACE_S), hub.close(GRACE_S))
+        failure = runner.failure
+        runner.stop()
+        reader.close()
+        store.close()
+    if failure is not None:
+        raise failure
+    say("Stopped. Everything acknowledged is on disk.")
+
+
+def _stop_signal() -> asyncio.Future[object]:
+    """Done at the first SIGINT or SIGTERM; a second one ends the process the hard way."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[object] = loop.create_future()
+
+    def asked(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
+            loop.add_signal_handler(number, asked, number)
+    return stop
+
+
+def _access(config: Config) -> Access:
+    return Access(
+        host=config.host,
+        port=config.port,
+        write_token=config.token,
+        read_token=config.read_token,
+        open=config.open,
+        allowed_hosts=frozenset(config.allowed_hosts),
+        allowed_origins=frozenset(config.allowed_origins),
+    )
+
+
+def _runner(config: Config, store: SqliteStore, reader: SqliteReader) -> Runner:
+    tip = reader.block(reader.tip().index)
+    if tip is None:
+        raise StoreCorruptError(
+            f"The last block in {config.data_dir} cannot be read. Run verify, then restore a backup."
+        )
+    node = Node(
+        engine_for(config.network),
+        tip,
+        LIMITS,
+        read_clock(),
+        ENTROPY,
+        dial=list(dict.fromkeys([*config.peers, *store.peers()])),
+        max_reorg=config.max_reorg,
+    )
+    return Runner(node, store, reader, config.network, LIMITS)
+
+
+def _dialer(config: Config, server: Server) -> Dialer:
+    """The way out. Each dial is judged anew, for a name may lead elsewhere today.
+
+    Loopback and private addresses are for peers that the operator named, whether at the start or with
+    the token that every other `addPeer` of a guarded node had to show, and for nodes that listen on such
+    addresses themselves.
+    """
+    trusted = config.token is not None or listens_privately(config.host)
+
+    def judge_dial(address: str, ip: str) -> None:
+        judge(ip, private_ok=trusted or address in config.peers)
+
+    return Dialer(LIMITS, judge_dial, partial(is_this_machine, (server.host, server.port)), resolved)
+
+
+def _size_of(config: Config) -> int | None:
+    """Bytes of the ledger and its log."""
+    with contextlib.suppress(OSError):
+        return sum(file.stat().st_size for file in config.data_dir.glob("ledger.sqlite*"))
+    return None
+
+
+def _greet(config: Config, server: Server, reader: SqliteReader, say: Callable[[str], None]) -> None:
+    """What a person wants to know of a node that just started."""
+    where = host_port("127.0.0.1" if server.host == "0.0.0.0" else server.host, server.port)  # noqa: S104 - compared
+    where = where.replace("[::]", "[::1]")
+    token = ' -H "Authorization: Bearer $TOKEN"' if config.token else ""
+    tip = reader.tip()
+    say(
+        f"""Tallystick {__version__}, a node of the {config.network.name} network
+  listening on  http://{where}  (peers: ws://{where})
+  data in       {config.data_dir}
+  latest block  {tip.index}  {tip.hash}
+
+Try it:
+  curl http://{where}/blocks
+  curl http://{where}/mineBlock{token} -H 'Content-Type: application/json' -d '{{"data": "hello"}}'
+  tallystick status --url http://{where}
+
+Ctrl-C stops it."""
+    )
