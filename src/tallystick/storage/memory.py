@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import islice
 
 from tallystick.chain.contracts import Duty, Fork, Found
 from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
@@ -158,9 +159,7 @@ class State:
 
     def found(self, block: Block) -> Found:
         carriers = self.carriers.get(self.marks.get(block.hash, ""), ())
-        return Found(
-            block, orphaned=True, mined_again_as=next((hash for hash in carriers if hash in self.where), None)
-        )
+        return Found(block, orphaned=True, mined_again_as=next((hash for hash in carriers if hash in self.where), None))
 
     def downwards(self, tip: Block) -> Iterator[Block]:
         """The side blocks of a branch, from its tip."""
@@ -252,9 +251,9 @@ class MemoryReader:
                 break
             blocks = []
             *_, last = state.downwards(tip)
-            for block in state.downwards(tip):
+            for block in islice(state.downwards(tip), self._limits.fork_blocks):
                 room -= size_of(block.data)
-                if room < 0 or len(blocks) >= self._limits.fork_blocks:
+                if room < 0:
                     break
                 blocks.append(state.found(block))
             room = max(room, 0)

@@ -18,7 +18,7 @@ from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import FileFinder, HashIndex
 from tallystick.storage.reader import SqliteReader
-from tallystick.storage.schema import check_is_ours, create, is_blank
+from tallystick.storage.schema import check_is_ours, create, is_blank, use_log
 from tallystick.storage.sqlite import SqliteStore
 
 
@@ -40,6 +40,7 @@ def open_store(
         if is_blank(ledger):
             create(ledger, network)
         check_is_ours(ledger, network)
+        use_log(ledger)
         check_newest(ledger, limits.opening_blocks)
         index = HashIndex(folder, ledger, limits)
         opened.append(index)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tallystick.errors import StoreCorruptError, StoreVersionError
+from tallystick.errors import StoreCorruptError, StoreError, StoreVersionError
 from tallystick.model.network import Network
 from tallystick.storage.database import Database
 
@@ -62,7 +62,6 @@ def is_blank(database: Database) -> bool:
 
 def create(database: Database, network: Network) -> None:
     """Lay out a blank file and give it the genesis block, all or nothing. Raises StoreError."""
-    database.all("PRAGMA journal_mode = WAL")
     database.write("BEGIN IMMEDIATE")
     for statement in TABLES:
         database.write(statement)
@@ -76,6 +75,16 @@ def create(database: Database, network: Network) -> None:
     database.write(f"PRAGMA application_id = {APPLICATION_ID}")
     database.write(f"PRAGMA user_version = {SCHEMA_VERSION}")
     database.write("COMMIT")
+
+
+def use_log(database: Database) -> None:
+    """Switch to write-ahead logging, with which readers and the writer never wait for each other. Raises StoreError."""
+    (mode,) = database.one("PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise StoreError(
+            f"The file system of {database.path} cannot share memory between programs. "
+            "Choose a data folder on a local disk."
+        )
 
 
 def check_is_ours(database: Database, network: Network) -> None:

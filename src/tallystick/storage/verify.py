@@ -1,0 +1,278 @@
+"""Recomputing a ledger from its file: nothing is believed but the genesis block.
+
+Every block of the best chain is hashed again and must link to the one before; then what is kept beside
+it, the duties, and the hash index are held against what they are derived from. Works beside a running
+node: the chain is read in pages, each one snapshot that begins with the last block of the page before. If
+that block is another one by now, branches were switched in between, and the check goes back to a page
+end that still stands; a reorg is no damage.
+
+Everything is only read, with one exception. The hash index is derived, so when it is found wrong and no node
+is running, it is removed: the next start builds it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from tallystick.errors import StoreCorruptError, StoreError
+from tallystick.model.block import TIMESTAMP_MAX, TIMESTAMP_MIN, block_hash
+from tallystick.model.limits import LIMITS, Limits
+from tallystick.model.network import Network
+from tallystick.storage.database import Database, Row
+from tallystick.storage.folder import DataFolder
+from tallystick.storage.hash_index import IndexFile
+from tallystick.storage.schema import check_is_ours, read_count, read_meta
+
+PAGE_BLOCKS: Final = 2_000
+"""Blocks checked per snapshot; so long the log of a running node may not be cut."""
+
+SAMPLE_EVERY: Final = 16
+"""Of the hash index one entry in so many is looked up. A damaged page holds hundreds and will not hide."""
+
+Progress = Callable[[int, int], None]
+"""Told how many blocks are checked, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a ledger holds that was found sound."""
+
+    blocks: int
+    """Blocks of the best chain, genesis included."""
+
+    tip: str
+    """Hash of the last of them."""
+
+    side_blocks: int
+    lost_duties: int
+    notes: Sequence[str]
+    """Sentences about the hash index, when it was not as it should be."""
+
+
+def verify(
+    path: Path, network: Network, limits: Limits = LIMITS, *, thorough: bool = False, progress: Progress | None = None
+) -> Verified:
+    """Check the ledger in the data folder `path`. `thorough` adds SQLite's own page checks and the whole hash index.
+
+    Raises StoreCorruptError that names the first bad block, or another StoreError when there is nothing to check.
+    """
+    folder = DataFolder(path)
+    folder.require()
+    ledger = Database.open_to_look(folder.ledger)
+    try:
+        check_is_ours(ledger, network)
+        if thorough:
+            _check_pages(ledger)
+        last, tip = _check_chain(ledger, network, progress or _silent)
+        with ledger.snapshot():
+            side_blocks = _check_side(ledger, limits)
+            lost = _check_duties(ledger)
+        problem = _check_index(folder, ledger, 1 if thorough else SAMPLE_EVERY, pages=thorough)
+    finally:
+        ledger.close()
+    notes = () if problem is None else (f"{problem} {_drop_index(folder)}",)
+    return Verified(last + 1, tip.hex(), side_blocks, lost, notes)
+
+
+def _silent(_done: int, _all: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _check_pages(ledger: Database) -> None:
+    (verdict,) = ledger.one("PRAGMA quick_check(1)")
+    if verdict != "ok":
+        raise StoreCorruptError(f"{ledger.path} is damaged ({verdict}). Restore it from a backup.")
+
+
+# --- the best chain --------------------------------------------------------------------------------
+
+
+def _check_chain(ledger: Database, network: Network, progress: Progress) -> tuple[int, bytes]:
+    """Index and hash of the tip, once every block up to it is found sound. Raises StoreCorruptError."""
+    ends: list[tuple[int, bytes]] = []
+    while True:
+        index, key = ends[-1] if ends else (-1, b"")
+        rows = ledger.each(
+            "SELECT idx, hash, timestamp, data FROM blocks WHERE idx >= ? ORDER BY idx LIMIT ?",
+            (index, PAGE_BLOCKS + 1),
+        )
+        if ends and not _still_stands(rows, index, key):
+            rows.close()
+            ends.pop()
+            continue
+        end = _check_page(rows, index, key, network)
+        if end[0] == index:
+            return end
+        ends.append(end)
+        progress(end[0] + 1, max(int(ledger.one("SELECT max(idx) FROM blocks")[0]), end[0]) + 1)
+
+
+def _still_stands(rows: Iterator[Row], index: int, key: bytes) -> bool:
+    row = next(rows, None)
+    return row is not None and row[0] == index and row[1] == key
+
+
+def _check_page(rows: Iterator[Row], index: int, key: bytes, network: Network) -> tuple[int, bytes]:
+    """Index and hash of the last of `rows`, which follow the block of `index` and `key`."""
+    parent = key.hex() if key else network.genesis.previous_hash
+    try:
+        for row in rows:
+            at, key, timestamp, data = row
+            digest = sha256(f"{at}{parent}{timestamp}{data}".encode()).digest()
+            if (
+                digest != key
+                or at != index + 1
+                or data.__class__ is not str
+                or timestamp.__class__ is not int
+                or not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX
+                or (at == 0 and key != bytes.fromhex(network.id))
+            ):
+                _complain(index + 1, parent, row)
+            index = at
+            parent = digest.hex()
+    except StoreCorruptError as error:
+        if error.index is not None:
+            raise
+        raise StoreCorruptError(f"Block {index + 1} cannot be read: {error}", index + 1) from error
+    return index, bytes.fromhex(parent) if index >= 0 else b""
+
+
+def _complain(index: int, parent: str, row: Row) -> NoReturn:
+    """Say what is wrong with the block that should stand at `index`."""
+    at, key, timestamp, data = row
+    if at != index:
+        reason = f"is missing; the next block there is {at}"
+    elif not isinstance(key, bytes) or not isinstance(data, str) or not isinstance(timestamp, int):
+        reason = "holds values of the wrong kind"
+    elif not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX:
+        reason = f"has the timestamp {timestamp}, which has not ten digits"
+    elif (computed := block_hash(index, parent, timestamp, data)) != key.hex():
+        reason = f"has the hash {key.hex()[:64]}, but its content and its predecessor give {computed}"
+    else:
+        reason = f"is the genesis block of another network: {key.hex()}"
+    raise StoreCorruptError(f"Block {index} {reason}. Restore the ledger from a backup.", index)
+
+
+# --- beside it -------------------------------------------------------------------------------------
+
+
+def _check_side(ledger: Database, limits: Limits) -> int:
+    """How many side blocks there are, once all are found sound and accounted for. Raises StoreCorruptError."""
+    count = size = 0
+    rows = ledger.each("SELECT idx, previous_hash, timestamp, data, hash, bytes, mark FROM side ORDER BY seq")
+    for index, parent, timestamp, data, key, cost, mark in rows:
+        if not _is_block(index, parent, timestamp, data, key):
+            raise StoreCorruptError(
+                f"A block beside the chain, at index {index}, does not match its hash. Restore the ledger from a backup."
+            )
+        if cost < len(data.encode()):
+            raise _inconsistent("The size of a block beside the chain is wrong", index)
+        count += 1
+        size += cost if mark is None else 0
+    if size != read_count(ledger, "side_bytes"):
+        raise _inconsistent("The size of all blocks beside the chain is wrong")
+    twice = ledger.one("SELECT s.idx FROM side s JOIN blocks b ON b.idx = s.idx AND b.hash = s.hash")
+    if twice is not None:
+        raise _inconsistent("A block is on the chain and beside it", twice[0])
+    childless = "SELECT seq FROM side s WHERE NOT EXISTS (SELECT 1 FROM side c WHERE c.previous_hash = s.hash)"
+    if _differ(ledger, "SELECT seq FROM tips", childless):
+        raise _inconsistent("The tips of the branches are wrong")
+    return count
+
+
+def _is_block(index: Any, parent: Any, timestamp: Any, data: Any, key: Any) -> bool:  # noqa: ANN401 - a disk may hold anything
+    return (
+        isinstance(index, int)
+        and isinstance(parent, bytes)
+        and isinstance(data, str)
+        and isinstance(timestamp, int)
+        and TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX
+        and sha256(f"{index}{parent.hex()}{timestamp}{data}".encode()).digest() == key
+    )
+
+
+_CARRIED_ASIDE: Final = """
+    SELECT CASE length(mark) WHEN 0 THEN hash ELSE mark END AS duty, idx, hash FROM side WHERE mark IS NOT NULL"""
+_CARRIED_AGAIN: Final = "SELECT mark, idx, hash FROM blocks WHERE length(mark) > 0"
+_ON_CHAIN: Final = "SELECT c.duty FROM carriers c JOIN blocks b ON b.idx = c.idx AND b.hash = c.hash"
+
+
+def _check_duties(ledger: Database) -> int:
+    """How many duties are lost, once they are found to be what the marks say. Raises StoreCorruptError."""
+    for carried in (_CARRIED_ASIDE, _CARRIED_AGAIN):
+        if ledger.one(f"SELECT 1 FROM ({carried} EXCEPT SELECT duty, idx, hash FROM carriers) LIMIT 1"):  # noqa: S608 - constants
+            raise _inconsistent("A block that carries a post of this node is not accounted for")
+    owed = f"SELECT duty FROM ({_CARRIED_ASIDE}) EXCEPT {_ON_CHAIN}"
+    if _differ(ledger, "SELECT hash FROM lost", owed):
+        raise _inconsistent("The list of posts to be mined again is wrong")
+    (misplaced,) = ledger.one(
+        "SELECT count(*) FROM lost l WHERE NOT EXISTS (SELECT 1 FROM side s WHERE s.hash = l.hash AND s.idx = l.idx)"
+    )
+    if misplaced:
+        raise _inconsistent("A post to be mined again is missing")
+    return int(ledger.one("SELECT count(*) FROM lost")[0])
+
+
+def _differ(ledger: Database, one: str, other: str) -> bool:
+    """Do two queries give different sets?"""
+    return any(
+        ledger.one(f"SELECT 1 FROM (SELECT * FROM ({a}) EXCEPT SELECT * FROM ({b})) LIMIT 1") is not None  # noqa: S608 - constants
+        for a, b in ((one, other), (other, one))
+    )
+
+
+def _inconsistent(what: str, index: int | None = None) -> StoreCorruptError:
+    where = "" if index is None else f" (index {index})"
+    return StoreCorruptError(f"{what}{where}. The chain itself is sound: export it and import it into a new folder.")
+
+
+# --- the hash index --------------------------------------------------------------------------------
+
+
+def _check_index(folder: DataFolder, ledger: Database, step: int, *, pages: bool) -> str | None:
+    """What is wrong with the hash index, or None. A missing one is not wrong: the next start builds it."""
+    if not folder.hashes.exists():
+        return None
+    try:
+        file = IndexFile(folder.hashes, "ro")
+        try:
+            if file.pair() != read_meta(ledger, "pair"):
+                return None  # of another life of this folder; the next start replaces it
+            if pages:
+                file.check_pages()
+            missing = _first_missing(ledger, file, step)
+        finally:
+            file.close()
+    except StoreError as error:
+        return str(error)
+    return None if missing is None else f"The hash index does not know block {missing}."
+
+
+def _first_missing(ledger: Database, file: IndexFile, step: int) -> int | None:
+    for index in range(0, read_count(ledger, "indexed_to") + 1, step):
+        row = ledger.one("SELECT hash FROM blocks WHERE idx = ?", (index,))
+        if row is None or file.holds(row[0], index):
+            continue
+        # Branches may have been switched since; then the index is not said to know this block any more.
+        if (
+            index <= read_count(ledger, "indexed_to")
+            and ledger.one("SELECT hash FROM blocks WHERE idx = ?", (index,)) == row
+        ):
+            return index
+    return None
+
+
+def _drop_index(folder: DataFolder) -> str:
+    try:
+        folder.claim()
+    except StoreError:
+        return "Stop the node and verify again: then the index is removed, and built anew at the next start."
+    try:
+        folder.drop_hashes()
+    finally:
+        folder.release()
+    return "It was removed, and is built anew when a node starts."

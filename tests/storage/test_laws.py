@@ -1,0 +1,160 @@
+"""Both stores against the definition: whatever is written, committed, dropped or reopened, all three agree."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tallystick.chain.contracts import Reader, Store
+from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, Mark, RememberPeer, Write
+from tallystick.model.block import Block
+from tallystick.model.network import CLASSIC
+from tallystick.storage.memory import MemoryReader, MemoryStore
+from tallystick.storage.opening import open_store
+from tallystick.storage.verify import verify
+from tests.storage.kit import SMALL, Twin, check_reader, check_view, child, switch
+
+TEXTS = st.sampled_from(["", "a", "ü\0", "long" * 50, "longer" * 100])
+
+
+class StoreLaws(RuleBasedStateMachine):
+    """A store beside its twin; the twin has one copy for the running batch and one for what is committed."""
+
+    store: Store
+    reader: Reader
+
+    @initialize()
+    def start(self) -> None:
+        self.open()
+        self.running = Twin(SMALL)
+        self.committed = self.running.copied()
+        self.in_batch = False
+
+    def open(self) -> None:
+        raise NotImplementedError
+
+    def write(self, write: Write) -> None:
+        if not self.in_batch:
+            self.store.begin()
+            self.in_batch = True
+        self.store.apply(write)
+        self.running.apply(write)
+
+    @rule(data=st.data(), texts=st.lists(TEXTS, min_size=1, max_size=5))
+    def append(self, data: st.DataObject, texts: list[str]) -> None:
+        blocks: list[Block] = []
+        marks: list[Mark] = []
+        for text in texts:
+            block = child(blocks[-1] if blocks else self.running.tip, text)
+            kept = block.hash in self.running.aside and block.hash in self.running.duty_of
+            blocks.append(block)
+            marks.append(None if kept else data.draw(st.sampled_from([None, OWN])))
+        self.write(Append(blocks, marks if any(mark is not None for mark in marks) else None))
+
+    @precondition(lambda self: self.running.lost())
+    @rule(count=st.integers(1, 3))
+    def mine_again(self, count: int) -> None:
+        blocks: list[Block] = []
+        duties = self.running.lost()[:count]
+        for duty in duties:
+            blocks.append(child(blocks[-1] if blocks else self.running.tip, duty.data))
+        if any(block.hash in self.running.aside for block in blocks):
+            return
+        self.write(Append(blocks, [duty.first for duty in duties]))
+
+    @rule(data=st.data(), texts=st.lists(TEXTS, min_size=1, max_size=6))
+    def add_side(self, data: st.DataObject, texts: list[str]) -> None:
+        parent = data.draw(st.sampled_from(self.running.best + self.running.aside))
+        blocks: list[Block] = []
+        for text in texts:
+            blocks.append(child(blocks[-1] if blocks else self.running.blocks[parent], text))
+        self.write(AddSide(blocks))
+
+    @rule(data=st.data())
+    def add_known(self, data: st.DataObject) -> None:
+        """Blocks that came before: kept already, on the best chain, or dropped and now back."""
+        hashes = data.draw(st.lists(st.sampled_from(sorted(self.running.blocks)), max_size=4))
+        self.write(AddSide([self.running.blocks[hash] for hash in hashes if self.running.blocks[hash].index]))
+
+    @rule(data=st.data())
+    def switch(self, data: st.DataObject) -> None:
+        whole = [hash for hash in self.running.aside if self.running.path_to(hash)]
+        if whole:
+            tip = self.running.blocks[data.draw(st.sampled_from(whole))]
+            self.write(switch(self.running.tip, self.running.true_fork(tip.hash), tip))
+
+    @rule(address=st.sampled_from(["ws://a:1", "ws://b:2"]), known=st.booleans())
+    def peer(self, address: str, known: bool) -> None:  # noqa: FBT001 - drawn
+        self.write(RememberPeer(address) if known else ForgetPeer(address))
+
+    @precondition(lambda self: self.in_batch)
+    @rule()
+    def commit(self) -> None:
+        self.store.commit()
+        self.running.commit()
+        self.committed = self.running.copied()
+        self.in_batch = False
+
+    @rule()
+    def rollback(self) -> None:
+        self.store.rollback()
+        self.running = self.committed.copied()
+        self.in_batch = False
+
+    @invariant()
+    def the_view_shows_the_batch(self) -> None:
+        check_view(self.store, self.running)
+
+    @invariant()
+    def readers_see_what_is_committed(self) -> None:
+        check_reader(self.reader, self.committed)
+
+
+class MemoryLaws(StoreLaws):
+    def open(self) -> None:
+        store = MemoryStore(CLASSIC, SMALL)
+        self.store, self.reader = store, MemoryReader(store, SMALL)
+
+
+class SqliteLaws(StoreLaws):
+    def open(self) -> None:
+        self.path = Path(tempfile.mkdtemp())
+        self.store, self.reader = open_store(self.path, CLASSIC, SMALL)
+
+    @rule()
+    def reopen(self) -> None:
+        self.reader.close()
+        self.store.close()
+        self.store, self.reader = open_store(self.path, CLASSIC, SMALL)
+        self.running = self.committed.copied()
+        self.in_batch = False
+
+    def teardown(self) -> None:
+        self.reader.close()
+        self.store.close()
+        verify(self.path, CLASSIC, SMALL, thorough=True)
+        shutil.rmtree(self.path)
+
+
+@pytest.mark.parametrize("laws", [MemoryLaws, SqliteLaws])
+def test_a_store_equals_its_definition(laws: type[StoreLaws]) -> None:
+    """Catalogue rows 99 and 110: whatever happened, what is read back is what was committed."""
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        laws,
+        settings=settings(
+            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
