@@ -73,7 +73,7 @@ def in_memory(limits: Limits = WIDE) -> Iterator[tuple[Store, Reader]]:
 
 @dataclass
 class Twin:
-    """The ledger as its definition has it: every block there ever was, and what is where. Computes, maintains nothing."""
+    """The ledger as its definition has it: every block there ever was, and where each is. Maintains nothing."""
 
     limits: Limits
     best: list[str] = field(default_factory=lambda: [GENESIS.hash])
@@ -199,7 +199,7 @@ def check_forks(reader: Reader, twin: Twin) -> None:
         whole = twin.path_to(tip) is not None
         fork_of: Header = header_of(twin.true_fork(tip))
         assert fork.fork == fork_of or (fork.fork is None and not whole)
-        expected = []
+        expected: list[object] = []
         hash = tip
         while hash in twin.aside and len(expected) < twin.limits.fork_blocks:
             room -= len(twin.blocks[hash].data.encode())
@@ -212,7 +212,8 @@ def check_forks(reader: Reader, twin: Twin) -> None:
 
 
 def that_fit(duties: Sequence[Duty], limits: Limits) -> list[Duty]:
-    room, fit = limits.page_bytes, []
+    room = limits.page_bytes
+    fit: list[Duty] = []
     for duty in duties:
         room -= len(duty.data.encode())
         if fit and room < 0:

@@ -145,16 +145,16 @@ class SqliteLaws(StoreLaws):
     def teardown(self) -> None:
         self.reader.close()
         self.store.close()
-        verify(self.path, CLASSIC, SMALL, thorough=True)
+        verify(self.path, CLASSIC, thorough=True)
         shutil.rmtree(self.path)
 
 
 @pytest.mark.parametrize("laws", [MemoryLaws, SqliteLaws])
 def test_a_store_equals_its_definition(laws: type[StoreLaws]) -> None:
     """Catalogue rows 99 and 110: whatever happened, what is read back is what was committed."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         laws,
         settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -71,10 +71,10 @@ class Finder(Protocol):
 
 
 class IndexFile:
-    """One connection to `hashes.sqlite`."""
+    """One connection to `hashes.sqlite`, in one of the modes of `Database.open`."""
 
     def __init__(self, path: Path, mode: str) -> None:
-        self._database = Database.open(path, mode=mode)
+        self._database = Database.open_to_look(path) if mode == "ro" else Database.open(path, mode=mode)
 
     @classmethod
     def create(cls, folder: DataFolder, pair: str) -> None:

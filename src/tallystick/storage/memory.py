@@ -245,7 +245,8 @@ class MemoryReader:
         return state.found(state.side[hash]) if hash in state.side else None
 
     def forks(self, count: int) -> Sequence[Fork]:
-        state, room, forks = self._state, self._limits.page_bytes, []
+        state, room = self._state, self._limits.page_bytes
+        forks: list[Fork] = []
         for tip in state.tips():
             if len(forks) >= min(count, self._limits.fork_blocks):
                 break

@@ -137,9 +137,12 @@ class SqliteReader:
         fork: Header | None = None
         while run not in known:
             passed.append(run)
-            index, parent = self._database.one(
+            lowest = self._database.one(
                 "SELECT idx, previous_hash FROM side WHERE run = ? ORDER BY idx LIMIT 1", (run,)
             )
+            if lowest is None or not isinstance(lowest[0], int):
+                raise StoreCorruptError(f"The branches in {self._database.path} are damaged. Run verify.")
+            index, parent = lowest
             row = self._database.one("SELECT run FROM side WHERE hash = ?", (parent,))
             if row is None:
                 fork = self._header_at(index - 1, parent)

@@ -12,7 +12,7 @@ from typing import Final
 
 from tallystick.chain.contracts import Duty
 from tallystick.chain.writes import AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
-from tallystick.errors import StoreError
+from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import INDEX_MAX, Block, Header
 from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
@@ -171,6 +171,8 @@ class SqliteStore:
         duties: list[Duty] = []
         room = self._limits.page_bytes
         for key, data in rows:
+            if not isinstance(key, bytes) or not isinstance(data, str):
+                raise StoreCorruptError(f"A post to be mined again is damaged in {self._database.path}. Run verify.")
             room -= size_of(data)
             if duties and room < 0:
                 rows.close()

@@ -20,7 +20,6 @@ from typing import Any, Final, NoReturn
 
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import TIMESTAMP_MAX, TIMESTAMP_MIN, block_hash
-from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import Network
 from tallystick.storage.database import Database, Row
 from tallystick.storage.folder import DataFolder
@@ -53,9 +52,7 @@ class Verified:
     """Sentences about the hash index, when it was not as it should be."""
 
 
-def verify(
-    path: Path, network: Network, limits: Limits = LIMITS, *, thorough: bool = False, progress: Progress | None = None
-) -> Verified:
+def verify(path: Path, network: Network, *, thorough: bool = False, progress: Progress | None = None) -> Verified:
     """Check the ledger in the data folder `path`. `thorough` adds SQLite's own page checks and the whole hash index.
 
     Raises StoreCorruptError that names the first bad block, or another StoreError when there is nothing to check.
@@ -69,7 +66,7 @@ def verify(
             _check_pages(ledger)
         last, tip = _check_chain(ledger, network, progress or _silent)
         with ledger.snapshot():
-            side_blocks = _check_side(ledger, limits)
+            side_blocks = _check_side(ledger)
             lost = _check_duties(ledger)
         problem = _check_index(folder, ledger, 1 if thorough else SAMPLE_EVERY, pages=thorough)
     finally:
@@ -160,16 +157,16 @@ def _complain(index: int, parent: str, row: Row) -> NoReturn:
 # --- beside it -------------------------------------------------------------------------------------
 
 
-def _check_side(ledger: Database, limits: Limits) -> int:
+def _check_side(ledger: Database) -> int:
     """How many side blocks there are, once all are found sound and accounted for. Raises StoreCorruptError."""
     count = size = 0
     rows = ledger.each("SELECT idx, previous_hash, timestamp, data, hash, bytes, mark FROM side ORDER BY seq")
     for index, parent, timestamp, data, key, cost, mark in rows:
         if not _is_block(index, parent, timestamp, data, key):
             raise StoreCorruptError(
-                f"A block beside the chain, at index {index}, does not match its hash. Restore the ledger from a backup."
+                f"A block beside the chain, at index {index}, does not match its hash. Restore a backup."
             )
-        if cost < len(data.encode()):
+        if not isinstance(cost, int) or cost < len(data.encode()):
             raise _inconsistent("The size of a block beside the chain is wrong", index)
         count += 1
         size += cost if mark is None else 0
@@ -206,7 +203,7 @@ def _check_duties(ledger: Database) -> int:
     for carried in (_CARRIED_ASIDE, _CARRIED_AGAIN):
         if ledger.one(f"SELECT 1 FROM ({carried} EXCEPT SELECT duty, idx, hash FROM carriers) LIMIT 1"):  # noqa: S608 - constants
             raise _inconsistent("A block that carries a post of this node is not accounted for")
-    owed = f"SELECT duty FROM ({_CARRIED_ASIDE}) EXCEPT {_ON_CHAIN}"
+    owed = f"SELECT duty FROM ({_CARRIED_ASIDE}) EXCEPT {_ON_CHAIN}"  # noqa: S608 - constants
     if _differ(ledger, "SELECT hash FROM lost", owed):
         raise _inconsistent("The list of posts to be mined again is wrong")
     (misplaced,) = ledger.one(
@@ -258,10 +255,8 @@ def _first_missing(ledger: Database, file: IndexFile, step: int) -> int | None:
         if row is None or file.holds(row[0], index):
             continue
         # Branches may have been switched since; then the index is not said to know this block any more.
-        if (
-            index <= read_count(ledger, "indexed_to")
-            and ledger.one("SELECT hash FROM blocks WHERE idx = ?", (index,)) == row
-        ):
+        still = ledger.one("SELECT hash FROM blocks WHERE idx = ?", (index,)) == row
+        if still and index <= read_count(ledger, "indexed_to"):
             return index
     return None
 
