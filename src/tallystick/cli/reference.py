@@ -1,0 +1,58 @@
+"""Writes docs/cli.md from what `--help` says: `python -m tallystick.cli.reference > docs/cli.md`.
+
+A test compares the file with what this prints, so the reference can't fall behind the program.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from typer.testing import CliRunner
+
+from tallystick.cli.application import app
+from tallystick.cli.exits import ExitCode
+
+WIDTH: Final = 100
+
+INTRODUCTION: Final = """\
+# The command line
+
+Written from `tallystick --help` by `make docs`; edit the commands, not this file.
+
+Commands that talk to a node take `--url` and, where the node asks for one, `--token-file`; both may stand in
+the environment (`TALLYSTICK_URL`, `TALLYSTICK_TOKEN_FILE`). Commands that work on a data folder take
+`--data-dir` and find it as `tallystick start` does ([configuration](configuration.md)).
+
+Every command takes `--json` where it has something to say: one JSON document in ASCII on stdout, whose keys
+stay. Without it, output is for people and may change; foreign text in it is escaped, so that no block can
+command a terminal. Errors are on stderr, in a line or two.
+
+`export` and `import` speak JSON Lines: one block a line, genesis first, UTF-8, keys in the order `data`, `hash`,
+`index`, `previous_hash`, `timestamp` (import takes any order).
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+"""
+
+
+def reference() -> str:
+    """The whole document."""
+    runner = CliRunner()
+
+    def help_of(*command: str) -> str:
+        text = runner.invoke(app, [*command, "--help"], prog_name="tallystick", terminal_width=WIDTH).output
+        return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+    codes = "".join(f"| {code.value} | {code.meaning} |\n" for code in ExitCode)
+    parts = [INTRODUCTION + codes, f"## tallystick\n\n```text\n{help_of()}\n```\n"]
+    parts += [
+        f"## tallystick {command.name}\n\n```text\n{help_of(str(command.name))}\n```\n"
+        for command in app.registered_commands
+    ]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,244 @@
+"""A node, spoken to over HTTP.
+
+Whatever answers at the URL may be something else than a node, or a node in trouble: answers are
+bounded, parsed strictly, and every way to fail becomes a `Failure` that says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from tallystick.app.config import is_loopback, read_bounded, read_token
+from tallystick.app.text import printable
+from tallystick.cli.exits import ExitCode, Failure
+from tallystick.errors import ConfigError
+from tallystick.model.limits import LIMITS
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S: Final = 5.0
+ANSWER_TIMEOUT_S: Final = 30.0
+"""Silence of a node that is longer is an error."""
+
+ANSWER_BYTES_MAX: Final = 8 * LIMITS.message_bytes
+"""The longest answer: a block as long as a message may be, every character of it escaped."""
+
+_DETAIL_CHARACTERS: Final = 500
+
+
+class ShownBlock(msgspec.Struct, frozen=True):
+    """A block as the API shows it."""
+
+    data: str
+    hash: str
+    index: int
+    previous_hash: str
+    timestamp: int
+    orphaned: bool = False
+    mined_again_as: str | None = None
+
+
+class ShownTip(msgspec.Struct, frozen=True):
+    """Index and hash of a block."""
+
+    index: int
+    hash: str
+
+
+class ShownHeader(msgspec.Struct, frozen=True):
+    """A block without its data."""
+
+    index: int
+    hash: str
+    timestamp: int
+
+
+class ShownFork(msgspec.Struct, frozen=True):
+    """A branch beside the best chain, its blocks from the tip downwards."""
+
+    fork: ShownHeader | None
+    tip: ShownHeader
+    blocks: list[ShownBlock]
+
+
+class ShownPeer(msgspec.Struct, frozen=True):
+    """A connection, or an address the node keeps dialling."""
+
+    address: str
+    direction: str
+    state: str
+    dialled: str | None = None
+    connected_ms: int | None = None
+    tip: ShownTip | None = None
+    last_error: str | None = None
+
+
+class ShownDropped(msgspec.Struct, frozen=True):
+    """A peer that broke a rule."""
+
+    address: str = ""
+    rule: str = ""
+    detail: str = ""
+
+
+class ShownNetwork(msgspec.Struct, frozen=True):
+    """The network a node is part of."""
+
+    kind: str
+    name: str
+    id: str
+
+
+class ShownStatus(msgspec.Struct, frozen=True):
+    """`GET /status`, as much of it as people are shown."""
+
+    version: str
+    network: ShownNetwork
+    tip: ShownHeader
+    uptime_ms: int
+    peers: list[ShownPeer]
+    dropped: list[ShownDropped]
+    lost_duties: bool
+    data_bytes: int | None
+
+
+class Node:
+    """The node at `url`. A context manager; every method raises Failure."""
+
+    def __init__(self, url: str, token_file: Path | None = None) -> None:
+        self._url = url.rstrip("/")
+        headers = {"Accept-Encoding": "identity"}
+        if token_file is not None:
+            token = read_token(token_file, "option --token-file", read_bounded)
+            headers["Authorization"] = f"Bearer {token}"
+        self._client = httpx.Client(
+            base_url=_checked(self._url),
+            headers=headers,
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            trust_env=not is_loopback(urlsplit(self._url).hostname or ""),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, **query: int) -> bytes:
+        """The body of a successful GET."""
+        return self._ask("GET", path, params=query)
+
+    def post(self, path: str, body: object) -> bytes:
+        """The body of a successful POST of a JSON object."""
+        return self._ask("POST", path, json=body)
+
+    def delete(self, path: str) -> bytes:
+        """The body of a successful DELETE."""
+        return self._ask("DELETE", path)
+
+    def read(self, body: bytes, kind: type[T]) -> T:
+        """Parse an answer; one that is not of `kind` comes from no node."""
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._stranger(printable(str(error))) from error
+
+    def _ask(self, method: str, path: str, **request: Any) -> bytes:  # noqa: ANN401 - httpx's own options
+        with self._failures(), self._client.stream(method, path, **request) as answer:
+            body = self._bounded(answer)
+        if answer.is_success:
+            return body
+        raise self._refusal(answer, body)
+
+    def _bounded(self, answer: httpx.Response) -> bytes:
+        parts, size_bytes = [], 0
+        for part in answer.iter_bytes():
+            size_bytes += len(part)
+            if size_bytes > ANSWER_BYTES_MAX:
+                raise self._stranger(f"its answer is longer than {ANSWER_BYTES_MAX} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Errors of the connection, in words."""
+        try:
+            yield
+        except httpx.ConnectError as error:
+            port = urlsplit(self._url).port
+            start = "tallystick start" if port in {None, 3001} else f"tallystick start --port {port}"
+            raise Failure(
+                ExitCode.UNREACHABLE,
+                f"no node answers at {self._shown} ({printable(str(error))}).\n"
+                f"Start one with: {start}    or name another with --url.",
+            ) from error
+        except httpx.TimeoutException as error:
+            raise Failure(
+                ExitCode.UNREACHABLE,
+                f"{self._shown} did not answer within {ANSWER_TIMEOUT_S:.0f} s.\n"
+                "If you changed something, look whether it happened before you try again.",
+            ) from error
+        except httpx.HTTPError as error:
+            raise self._stranger(printable(str(error)) or type(error).__name__) from error
+
+    def _refusal(self, answer: httpx.Response, body: bytes) -> Failure:
+        """What an answer other than 2xx means."""
+        status = answer.status_code
+        detail = _detail(body) or printable(answer.reason_phrase) or "no reason given"
+        if answer.is_redirect:
+            return self._stranger(f"it redirects ({status})")
+        if status == httpx.codes.NOT_FOUND:
+            return Failure(ExitCode.NO, detail)
+        if status == httpx.codes.UNAUTHORIZED:
+            return Failure(ExitCode.REFUSED, f"{detail}\nThis node asks for a token: give --token-file FILE.")
+        return Failure(ExitCode.REFUSED, f"the node at {self._shown} answered {status}: {detail}")
+
+    def _stranger(self, reason: str) -> Failure:
+        return Failure(
+            ExitCode.UNREACHABLE,
+            f"what answers at {self._shown} does not speak as a Tallystick node: {reason}.\n"
+            "Is the URL right? A node prints its URL when it starts.",
+        )
+
+    @property
+    def _shown(self) -> str:
+        return printable(self._url)
+
+
+def _checked(url: str) -> str:
+    """The URL, when it is one of a node. Raises ConfigError."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        usable = None
+    if not usable or parts.query or parts.fragment:
+        raise ConfigError(f"{printable(url, 80)!r} is no URL of a node; write http://HOST:PORT (--url, TALLYSTICK_URL)")
+    return url
+
+
+class _Problem(msgspec.Struct):
+    """What we read of a problem document (RFC 9457), or of an error as the book's node writes it."""
+
+    detail: str = ""
+    title: str = ""
+    message: str = ""
+
+
+def _detail(body: bytes) -> str:
+    try:
+        problem = msgspec.json.decode(body, type=_Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return printable(problem.detail or problem.message or problem.title, _DETAIL_CHARACTERS)
