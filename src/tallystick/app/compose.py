@@ -45,14 +45,14 @@ GRACE_S: Final = 3.0
 log = structlog.get_logger("tallystick")
 
 
-def run(config: Config, say: Callable[[str], None] = partial(print, flush=True)) -> None:
-    """Run a node until SIGINT or SIGTERM. `say` gets the lines for the person who started it.
+def run(config: Config, say: Callable[[str], None] | None = None) -> None:
+    """Run a node until SIGINT or SIGTERM. `say` gets the lines for the person who started it; by default they are printed.
 
     Raises ConfigError or StoreError when it cannot start, and whatever made it stop later.
     """
     logs.configure(config.log_level, config.log_format)
     with asyncio.Runner(loop_factory=_event_loop) as loop:
-        loop.run(_serve(config, say))
+        loop.run(_serve(config, say or partial(print, flush=True)))
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
