@@ -46,8 +46,9 @@ log = structlog.get_logger("tallystick")
 
 
 def run(config: Config, say: Callable[[str], None] | None = None) -> None:
-    """Run a node until SIGINT or SIGTERM. `say` gets the lines for the person who started it; by default they are printed.
+    """Run a node until SIGINT or SIGTERM.
 
+    `say` gets the lines for the person who started it; by default they are printed.
     Raises ConfigError or StoreError when it cannot start, and whatever made it stop later.
     """
     logs.configure(config.log_level, config.log_format)

@@ -1,0 +1,195 @@
+"""Many nodes in one process: links that delay, drop gossip, break and heal, on one clock, from one seed.
+
+Everything random comes from `random.Random(seed)`, so a seed is a film that can be watched again. Links
+keep order, as TCP does; a broken link loses what was under way, and both ends learn that it is gone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass
+from itertools import count
+
+from tallystick.model.limits import Limits
+from tallystick.node.effects import Dial, Effect, HangUp, Hold, Ping, Say, SayChain
+from tallystick.node.inputs import (
+    ChainSaid,
+    DialFailed,
+    Input,
+    PeerClosed,
+    PeerDrained,
+    PeerOpened,
+    PeerPonged,
+    PeerSaid,
+    Post,
+    Tick,
+)
+from tallystick.wire import classic
+from tests.node.player import Player
+
+GOSSIP_LOST = 0.05
+LATENCY_MS = (1, 200)
+
+
+@dataclass(eq=False, slots=True)
+class Link:
+    """A connection between two nodes; each end has a number of its own at its node."""
+
+    ends: tuple[tuple[int, int], tuple[int, int]]
+    """(node, peer number) of the dialler and of the dialled."""
+
+    clear_ms: list[int]
+    """When the last message under way arrives, for each direction: none overtakes another."""
+
+    open: bool = True
+
+    def far(self, node: int, peer: int) -> tuple[int, tuple[int, int]]:
+        direction = 0 if self.ends[0] == (node, peer) else 1
+        return direction, self.ends[1 - direction]
+
+
+class World:
+    """Nodes `ws://0:1`, `ws://1:1`, ... and what happens between them."""
+
+    def __init__(self, seed: int, links: dict[int, list[int]], limits: Limits | None = None) -> None:
+        """Make as many nodes as `links` has keys; each dials the nodes it is mapped to."""
+        self.random = random.Random(seed)  # noqa: S311 - repeatable, not secret
+        self.mono_ms = 0
+        self.nodes = [
+            Player(limits, dial=[f"ws://{other}:1" for other in links[node]], seed=seed * 1000 + node)
+            for node in sorted(links)
+        ]
+        self.down: set[int] = set()
+        self.cut: set[frozenset[int]] = set()
+        self.acknowledged: list[tuple[int, str]] = []
+        self._links: dict[tuple[int, int], Link] = {}
+        self._numbers = count(1)
+        self._order = count()
+        self._events: list[tuple[int, int, int, Input]] = []
+        self._wakes: dict[int, int] = {}
+        for node in range(len(self.nodes)):
+            self._rearm(node)
+
+    # --- what a test does ----------------------------------------------------------------------
+
+    def run(self, ms: int) -> None:
+        """Let time pass."""
+        end = self.mono_ms + ms
+        while self._events and self._events[0][0] <= end:
+            self.mono_ms, _, node, event = heapq.heappop(self._events)
+            if node in self.down or (isinstance(event, Tick) and self._wakes.get(node) != self.mono_ms):
+                continue
+            self._tell(node, event)
+        self.mono_ms = end
+
+    def post(self, node: int, data: str) -> None:
+        """Post, and note it as acknowledged."""
+        if node not in self.down:
+            self._tell(node, Post(0, data))
+            self.acknowledged.append((node, data))
+
+    def crash(self, node: int) -> None:
+        """The process dies; its links break."""
+        self.down.add(node)
+        for (owner, _), link in list(self._links.items()):
+            if owner == node:
+                self._break(link)
+
+    def restart(self, node: int) -> None:
+        """Come back with what was committed."""
+        if node in self.down:
+            self.down.discard(node)
+            self.nodes[node].mono_ms = self.mono_ms
+            self.nodes[node].restart()
+            self._rearm(node)
+
+    def partition(self, one: int, other: int) -> None:
+        """Nothing gets through between two nodes."""
+        self.cut.add(frozenset((one, other)))
+        for link in list(self._links.values()):
+            if {end[0] for end in link.ends} == {one, other}:
+                self._break(link)
+
+    def heal(self) -> None:
+        self.cut.clear()
+        for node in list(self.down):
+            self.restart(node)
+
+    def chains(self) -> list[list[str]]:
+        return [[block.hash for block in node.chain()] for node in self.nodes]
+
+    # --- what happens then ---------------------------------------------------------------------
+
+    def _tell(self, node: int, event: Input) -> None:
+        player = self.nodes[node]
+        player.mono_ms = self.mono_ms
+        for effect in player.tell(event):
+            self._perform(node, effect)
+        self._rearm(node)
+
+    def _rearm(self, node: int) -> None:
+        wake = self.nodes[node].node.wake_at_ms()
+        if wake is not None:
+            wake = max(wake, self.mono_ms)
+            if self._wakes.get(node) != wake or self.mono_ms == wake:
+                self._wakes[node] = wake
+                self._at(wake, node, Tick())
+
+    def _at(self, when_ms: int, node: int, event: Input) -> None:
+        heapq.heappush(self._events, (when_ms, next(self._order), node, event))
+
+    def _perform(self, node: int, effect: Effect) -> None:
+        match effect:
+            case Say(peers, text, gossip):
+                for peer in peers:
+                    if gossip and self.random.random() < GOSSIP_LOST:
+                        self._at(self.mono_ms + 50, node, PeerDrained(peer))
+                    else:
+                        self._send(node, peer, text)
+            case SayChain(peer):
+                text = classic.response(self.nodes[node].chain())
+                self._send(node, peer, text)
+                self._at(self.mono_ms, node, ChainSaid(peer, len(text)))
+            case Ping(peer):
+                self._at(self.mono_ms, node, PeerPonged(peer))
+            case HangUp(peer):
+                self._break(self._links[node, peer])
+            case Dial(address):
+                self._dial(node, address)
+            case Hold():
+                raise AssertionError("an honest peer was held back")
+            case _:
+                pass
+
+    def _dial(self, node: int, address: str) -> None:
+        other = int(address.removeprefix("ws://").removesuffix(":1"))
+        latency = self.random.randint(*LATENCY_MS)
+        if other in self.down or frozenset((node, other)) in self.cut:
+            self._at(self.mono_ms + latency, node, DialFailed(address, "no route"))
+            return
+        near, far = (node, next(self._numbers)), (other, next(self._numbers))
+        link = Link((near, far), [self.mono_ms, self.mono_ms])
+        self._links[near] = self._links[far] = link
+        self._at(self.mono_ms, *_opened(near, f"10.0.0.{other}:1", address))
+        self._at(self.mono_ms, *_opened(far, f"10.0.0.{node}:{near[1] + 1024}", None))
+
+    def _send(self, node: int, peer: int, text: bytes) -> None:
+        link = self._links.get((node, peer))
+        if link is None or not link.open:
+            return
+        direction, (other, number) = link.far(node, peer)
+        arrives = max(link.clear_ms[direction], self.mono_ms + self.random.randint(*LATENCY_MS))
+        link.clear_ms[direction] = arrives
+        self._at(arrives, other, PeerSaid(number, text))
+
+    def _break(self, link: Link) -> None:
+        if link.open:
+            link.open = False
+            for node, peer in link.ends:
+                self._links.pop((node, peer), None)
+                self._at(self.mono_ms, node, PeerClosed(peer, "the link broke"))
+
+
+def _opened(end: tuple[int, int], remote: str, dialled: str | None) -> tuple[int, PeerOpened]:
+    return end[0], PeerOpened(end[1], remote, dialled)
