@@ -38,3 +38,8 @@ class StrictHttp(Http):
                 self.request_body = None  # there is no telling where the next request would begin
                 raise BadRequest("Bad chunked encoding")
         return await super().read()
+
+    def create_empty_request(self) -> None:
+        """A request for the refusal of one that has none. Sanic would parse its URL again, and fail again."""
+        self.url = None
+        super().create_empty_request()

@@ -8,6 +8,7 @@ HTTP status. What is not in it is our own bug: it is logged in full, and the cal
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 from collections.abc import Mapping
@@ -191,6 +192,8 @@ def problem_of(error: BaseException, *, head_was_read: bool = True) -> Answer:
         case StoreError():
             _log.error("a request failed: %s", error)
             return problem(Fault.STORE_FAILED, "nothing was written; the operator finds the reason in the node's log")
+        case asyncio.CancelledError():  # the client is gone, or the node stops; nobody will read this
+            return problem(Fault.NOT_READY, "it is stopping; ask another one")
         case SanicException() if error.status_code in _OF_STATUS:
             return _problem_of_http(error, head_was_read=head_was_read)
         case _:
