@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
@@ -22,6 +22,7 @@ from tallystick.errors import RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS, Network
+from tallystick.node.effects import Dial
 from tallystick.node.inputs import DialFailed, Input, PeerClosed, PeerOpened, PeerSaid
 from tallystick.node.ports import Status
 from tallystick.p2p.dialer import Dialer, Resolve
@@ -29,9 +30,13 @@ from tallystick.p2p.door import Door
 from tallystick.p2p.hub import Hub
 from tallystick.p2p.socket import PeerSocket
 
-PATIENCE_S = 5
+PATIENCE_S = 30
 T = TypeVar("T")
 I = TypeVar("I", bound=Input)  # noqa: E741 - reads best
+
+
+Scene = Callable[[Callable[[], Awaitable[None]]], None]
+"""What the fixture `run` is: it plays a scene."""
 
 
 async def patience(awaitable: Awaitable[T]) -> T:
@@ -175,8 +180,7 @@ class Porch(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not derived from it
 
     def data_received(self, data: bytes) -> None:
         if self._visitor is not None:
@@ -198,8 +202,9 @@ class Porch(asyncio.Protocol):
         if rest:
             self._visitor.data_received(rest)
 
-    def eof_received(self) -> bool | None:
-        return None if self._visitor is None else self._visitor.eof_received()
+    def eof_received(self) -> None:
+        if self._visitor is not None:
+            self._visitor.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._visitor is not None:
@@ -227,20 +232,28 @@ class Node:
         return f"ws://127.0.0.1:{self.port}"
 
     async def dials(self, address: str) -> PeerOpened:
-        from tallystick.node.effects import Dial  # noqa: PLC0415 - only used here
-
         before = len([event for event in self.ledger.inputs if isinstance(event, PeerOpened)])
         self.hub.perform(Dial(address))
         return (await self.ledger.until(PeerOpened, before + 1))[-1]
 
     async def fails_to_dial(self, address: str) -> str:
-        from tallystick.node.effects import Dial  # noqa: PLC0415 - only used here
-
         before = len([event for event in self.ledger.inputs if isinstance(event, DialFailed)])
         self.hub.perform(Dial(address))
         failed = (await self.ledger.until(DialFailed, before + 1))[-1]
         assert failed.address == address
         return failed.reason
+
+    def socket(self, peer: int) -> PeerSocket:
+        return self.hub._sockets[peer]
+
+    def loop_task(self, coroutine: Coroutine[None, None, T]) -> asyncio.Task[T]:
+        return asyncio.get_running_loop().create_task(coroutine)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Turn the loop until something is true that nobody announces."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not true():  # noqa: ASYNC110 - no event tells of it, and no time passes in a sleep of nothing
+                await asyncio.sleep(0)
 
     async def closed(self) -> PeerClosed:
         return (await self.ledger.until(PeerClosed))[0]
@@ -307,10 +320,11 @@ class RawPeer:
         self.wire.events_received()
 
     def send(self, data: bytes) -> None:
-        self.writer.write(data)
+        if not self.writer.is_closing():
+            self.writer.write(data)
 
     def text(self, text: bytes) -> None:
-        self.writer.write(frame(Opcode.TEXT, text))
+        self.send(frame(Opcode.TEXT, text))
 
     async def next_frame(self) -> Frame:
         while not self._frames:
@@ -340,11 +354,9 @@ class RawPeer:
 
     async def is_cut_off(self) -> None:
         """Read until the end, whatever comes before it."""
-        try:
+        with suppress(ConnectionError):
             while await patience(self.reader.read(2**20)):
                 pass
-        except ConnectionError:
-            pass
 
     def close(self) -> None:
         self.writer.transport.abort()
@@ -372,7 +384,5 @@ async def raw_peer(port: int, extra: bytes = b"", receive_buffer: int | None = N
         yield peer
     finally:
         peer.close()
-        try:
+        with suppress(ConnectionError):
             await writer.wait_closed()
-        except ConnectionError:
-            pass

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from websockets.client import ClientProtocol
 from websockets.protocol import State
@@ -139,11 +140,9 @@ class _Handshake(asyncio.Protocol):
         return self._transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream connection has a stream transport")
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without deriving from it
         self._wire.send_request(self._wire.connect())
-        transport.write(b"".join(self._wire.data_to_send()))
+        self._transport.write(b"".join(self._wire.data_to_send()))
 
     def data_received(self, data: bytes) -> None:
         if self.answered.done():
@@ -229,8 +228,8 @@ def _name_in_tls(where: PeerAddress) -> str | None:
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not accepted: {error.verify_message}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)  # asyncio puts the address in place of the reason
     return str(error) or type(error).__name__
 
 

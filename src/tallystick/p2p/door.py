@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -23,7 +25,8 @@ from tallystick.errors import Rule, RuleViolation
 from tallystick.p2p.hub import Hub, host_of
 from tallystick.p2p.socket import PeerSocket
 
-_SWITCHING = 101
+_SWITCHING: Final = 101
+_SHOWN: Final = 200
 
 
 class Door:
@@ -45,8 +48,27 @@ class Door:
             state=State.OPEN,  # or its parser would wait for the request's head, which came elsewhere
             max_size=self._hub.limits.message_bytes,
         )
-        response = wire.accept(Request(path, Headers(headers)))
+        try:
+            response = wire.accept(Request(path, _of_the_handshake(headers)))
+        except InvalidHandshake as error:
+            raise _no_handshake(error) from error
         if response.status_code != _SWITCHING:
-            raise RuleViolation(Rule.MESSAGE_IS_WELL_FORMED, f"not a WebSocket handshake: {wire.handshake_exc}")
+            raise _no_handshake(wire.handshake_exc)
         transport.write(response.serialize())
         return self._hub.adopt(wire, transport, dialled=None)
+
+
+def _of_the_handshake(headers: Sequence[tuple[str, str]]) -> Headers:
+    """The headers that the handshake is made of. Raises InvalidHandshake when one can't be a header."""
+    return Headers(
+        [
+            (name, value)
+            for name, value in headers
+            if name.lower() in {"connection", "upgrade"} or name.lower().startswith("sec-websocket-")
+        ]
+    )
+
+
+def _no_handshake(error: Exception | None) -> RuleViolation:
+    detail = ascii(str(error))[1:-1][:_SHOWN]
+    return RuleViolation(Rule.MESSAGE_IS_WELL_FORMED, f"not a WebSocket handshake: {detail}")

@@ -15,7 +15,7 @@ from codecs import getincrementaldecoder
 from collections import deque
 from typing import Final
 
-from websockets.exceptions import PayloadTooBig
+from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol
 
@@ -143,6 +143,8 @@ class Inbox:
         match self._wire.parser_exc:
             case None | EOFError():
                 return
+            case ProtocolError() if self._wire.close_rcvd is not None:
+                return  # a close frame between fragments, which the library minds and RFC 6455, section 5.4 allows
             case PayloadTooBig() as error:
                 raise _too_big(str(error)) from error
             case UnicodeDecodeError() as error:

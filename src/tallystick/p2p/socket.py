@@ -247,8 +247,8 @@ class PeerSocket(asyncio.Protocol):
             return False
         if self._inbox.ready_bytes >= self._limits.inbox_bytes:
             return True
-        if self._transport.get_write_buffer_size() > self._limits.outbox_pause_bytes:
-            return True  # pongs: who pings must read
+        if self._transport.get_write_buffer_size() > self._limits.outbox_pause_bytes + 2 * self._limits.fragment_bytes:
+            return True  # of pongs, for of all else the outbox keeps it at two fragments: who pings must read
         return self._inbox.partial_bytes > self._limits.large_message_bytes and not self._may_receive_large()
 
     def _may_receive_large(self) -> bool:
@@ -266,8 +266,11 @@ class PeerSocket(asyncio.Protocol):
         """Give the permit back when no large message needs it any more."""
         arriving = self._inbox.partial_bytes > self._limits.large_message_bytes
         if self._cause is not None or not (arriving or self._inbox.holds_large):
-            self._permit_checks = 0
-            self._shared.permit.give_back(self)
+            self._give_back_permit()
+
+    def _give_back_permit(self) -> None:
+        self._permit_checks = 0
+        self._shared.permit.give_back(self)
 
     def _regulate_reading(self) -> None:
         """Read on when all is parsed; what has been read but not parsed is one chunk at most."""
@@ -314,8 +317,11 @@ class PeerSocket(asyncio.Protocol):
         """Hand the peer's messages to the node, one by one, until the connection is over."""
         try:
             while await self._next_turn():
-                await self._ledger.submitted(PeerSaid(self.peer, self._inbox.take()))
-                self._settle_permit()
+                text = self._inbox.take()
+                await self._ledger.submitted(PeerSaid(self.peer, text))
+                if len(text) > self._limits.large_message_bytes:
+                    self._give_back_permit()  # even if its next message is large too: others have waited longer
+                del text
                 self._parse()
         except TallystickError as error:  # the node stops; its owner says why
             self.abort(str(error))
