@@ -1,0 +1,81 @@
+"""Play the script in a child process again and again, each time dying at another write step.
+
+    python -m tests.storage.dying FOLDER
+
+makes FOLDER/<step>-<before|after> for every write step, from the creation of the file on, and writes into
+`expected` beside it how many batches must be there when it is opened again. One process forks for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from tallystick.model.network import CLASSIC
+from tallystick.storage.database import Database
+from tallystick.storage.opening import open_store
+from tests.storage.script import LIMITS, batches, play
+
+SURVIVED = 0
+DIED = 9
+
+
+class Dying(Database):
+    """Counts its write steps and ends the process, without any farewell, before or after the chosen one."""
+
+    step: ClassVar[int]
+    after: ClassVar[bool]
+    batches_done: ClassVar[int] = -1
+    """-1 until the script begins: what is committed before that makes the file."""
+
+    note: ClassVar[Path]
+
+    def write(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        self._arrive(after=False)
+        changed = super().write(sql, parameters)
+        if sql == "COMMIT" and Dying.batches_done >= 0:
+            Dying.batches_done += 1
+        self._arrive(after=True)
+        return changed
+
+    def write_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        self._arrive(after=False)
+        super().write_many(sql, rows)
+        self._arrive(after=True)
+
+    def _arrive(self, *, after: bool) -> None:
+        if after == Dying.after:
+            Dying.step -= 1
+            if Dying.step == 0:
+                self.note.write_text(str(max(Dying.batches_done, 0)))
+                os._exit(DIED)
+
+
+def live(folder: Path) -> None:
+    store, _ = open_store(folder, CLASSIC, LIMITS, Dying)
+    Dying.batches_done = 0
+    play(store, batches())
+
+
+def die_everywhere(root: Path) -> None:
+    for when in ("before", "after"):
+        step = 0
+        while True:
+            step += 1
+            folder = root / f"{step:04}-{when}"
+            child = os.fork()
+            if child == 0:
+                Dying.step, Dying.after, Dying.note = step, when == "after", root / f"{folder.name}.expected"
+                live(folder)
+                os._exit(SURVIVED)
+            _, status = os.waitpid(child, 0)
+            if os.waitstatus_to_exitcode(status) == SURVIVED:
+                (root / f"{folder.name}.expected").write_text(str(len(batches())))
+                break
+
+
+if __name__ == "__main__":
+    die_everywhere(Path(sys.argv[1]))
