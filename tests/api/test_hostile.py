@@ -43,6 +43,10 @@ def statuses(received: bytes) -> list[int]:
         pytest.param(b"GET /blocks/..%2f..%2fetc HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404, id="encoded traversal"),
         pytest.param(b"GET /%0d%0aX:y HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404, id="CRLF in the path"),
         pytest.param(b"GET http://evil/ HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 400, id="absolute form"),
+        pytest.param(b"GET ?x HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 400, id="no path"),
+        pytest.param(
+            b"GET ?x HTTP/1.1\r\nUpgrade: websocket\r\n" + HOST + CLOSE + b"\r\n", 400, id="no path, and a knock"
+        ),
         pytest.param(b"OPTIONS * HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 400, id="asterisk form"),
         pytest.param(b"CONNECT evil:80 HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 400, id="authority form"),
         pytest.param(b"GET / HTTP/1.1\r\n" + CLOSE + b"\r\n", 400, id="no Host"),

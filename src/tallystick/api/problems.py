@@ -186,12 +186,8 @@ def problem_of(error: BaseException, *, head_was_read: bool = True) -> Answer:
             return problem(error.fault, error.detail, error.headers)
         case RuleViolation():
             return problem(error.rule, error.detail)
-        case StoreFullError():
-            _log.error("a request failed: %s", error)
-            return problem(Fault.STORE_FULL, "nothing was written; the operator must free space on the node's disk")
         case StoreError():
-            _log.error("a request failed: %s", error)
-            return problem(Fault.STORE_FAILED, "nothing was written; the operator finds the reason in the node's log")
+            return _problem_of_store(error)
         case asyncio.CancelledError():  # the client is gone, or the node stops; nobody will read this
             return problem(Fault.NOT_READY, "it is stopping; ask another one")
         case SanicException() if error.status_code in _OF_STATUS:
@@ -199,6 +195,14 @@ def problem_of(error: BaseException, *, head_was_read: bool = True) -> Answer:
         case _:
             _log.error("a request failed, and it is our bug", exc_info=error)
             return problem(Fault.INTERNAL, "this is a bug of the node; its log has the details")
+
+
+def _problem_of_store(error: StoreError) -> Answer:
+    """The message names files of the node, so it goes to the log alone."""
+    _log.error("a request failed: %s", error)
+    if isinstance(error, StoreFullError):
+        return problem(Fault.STORE_FULL, "nothing was written; the operator must free space on the node's disk")
+    return problem(Fault.STORE_FAILED, "nothing was written; the operator finds the reason in the node's log")
 
 
 _OF_STATUS: Final[Mapping[int, tuple[Fault, str]]] = MappingProxyType(

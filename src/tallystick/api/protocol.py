@@ -178,9 +178,9 @@ class NodeProtocol(HttpProtocol):
     def finish(self) -> None:
         """Close once nothing is under way: at once when resting, else after the answer."""
         http = self.http
-        if self._visitor is not None or http is None:
+        if self._visitor is not None:
             return
-        if http.stage is Stage.IDLE:
+        if http is None or http.stage is Stage.IDLE:
             self.close()
         else:
             http.keep_alive = False
@@ -269,7 +269,7 @@ def head_of(request: Request) -> Head:
 def _knocks(request: Request) -> bool:
     """Does it ask for the peers' door?"""
     upgrade = request.headers.getone("upgrade", "")
-    return request.method == "GET" and request.path == "/" and upgrade.lower() == "websocket"
+    return upgrade.lower() == "websocket" and request.method == "GET" and request.raw_url.partition(b"?")[0] == b"/"
 
 
 def _counted_address(peername: tuple[str, int] | None) -> str:

@@ -110,13 +110,13 @@ class Server:
 
     def _look(self) -> None:
         """Look at every connection, and again soon: one timer for all of them."""
-        now_s = self._desk.monotonic()
-        for connection in list(self._crowd.connections):
-            connection.look(now_s)
         limits = self._desk.limits
         shortest_ms = min(limits.handshake_ms, limits.request_ms, limits.keep_alive_ms, limits.outbox_stall_ms)
         after_s = min(_LOOK_EVERY_MAX_S, shortest_ms / SECOND_MS / _LOOKS_PER_DEADLINE)
         self._looking = asyncio.get_running_loop().call_later(after_s, self._look)
+        now_s = self._desk.monotonic()
+        for connection in list(self._crowd.connections):
+            connection.look(now_s)
 
 
 async def listen(
