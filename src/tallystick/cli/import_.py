@@ -51,7 +51,7 @@ def import_(
 
 def _take(place: Place, file: str) -> Imported:
     from tallystick.app.transfer import BadLineError, take_lines  # noqa: PLC0415 - keeps --help quick
-    from tallystick.consensus.classic import ClassicEngine  # noqa: PLC0415
+    from tallystick.consensus import engine_for  # noqa: PLC0415
     from tallystick.model.limits import LIMITS  # noqa: PLC0415
     from tallystick.storage.opening import open_store  # noqa: PLC0415
 
@@ -62,7 +62,7 @@ def _take(place: Place, file: str) -> Imported:
         try:
             tip = reader.block(reader.tip().index)
             assert tip is not None  # noqa: S101 - nobody else writes while we hold the folder
-            return take_lines(lines, store, tip, ClassicEngine(place.network), limits=limits, tell=tell)
+            return take_lines(lines, store, tip, engine_for(place.network), limits=limits, tell=tell)
         except BadLineError as error:
             raise Failure(ExitCode.NO, f"{error}.\nNothing was imported.") from error
         finally:
