@@ -1,3 +1,4 @@
+# noqa: INP001 - a script, part of no package
 """Write the locks: `python requirements/freeze.py`, with the virtual environment's Python.
 
 `run.txt` holds exactly what a node needs, `dev.txt` adds what its developers need, each with the version

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from tallystick.cli.application import app
 
-
 PATIENCE_S = 30
 
 
