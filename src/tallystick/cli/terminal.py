@@ -49,7 +49,9 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: b
     from rich import table as rich_table  # noqa: PLC0415 - only when a table is drawn
     from rich.text import Text  # noqa: PLC0415
 
-    drawn = rich_table.Table(box=None, show_header=header, pad_edge=False, header_style="bold", expand=True)
+    drawn = rich_table.Table(
+        box=None, show_header=header, pad_edge=False, header_style="bold", expand=sys.stdout.isatty()
+    )
     for title, width, right in columns:
         drawn.add_column(
             title,
