@@ -243,6 +243,25 @@ def test_a_certificate_nobody_vouches_for_is_refused_with_the_reason(run: Scene)
     run(scene)
 
 
+def test_a_server_that_never_shakes_hands_on_tls_is_given_up(run: Scene) -> None:
+    async def scene() -> None:
+        accepted: list[asyncio.StreamWriter] = []
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.append(writer)
+            await reader.read()
+            writer.transport.abort()
+
+        listening = await asyncio.start_server(accept, "127.0.0.1", 0)
+        async with node(QUICK) as here:
+            port = listening.sockets[0].getsockname()[1]
+            assert await here.fails_to_dial(f"wss://127.0.0.1:{port}") == "no WebSocket within 0.2 s"
+        listening.close()
+        await here.until(lambda: all(writer.is_closing() for writer in accepted))
+
+    run(scene)
+
+
 def test_a_connection_that_ends_during_the_handshake(run: Scene) -> None:
     async def scene() -> None:
         async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -79,14 +79,14 @@ class Dialer:
             found = await self._resolve(where.host, where.port)
         except OSError as error:
             raise DialError(f"{where.host} does not resolve: {error.strerror or error}") from error
-        ips = list(dict.fromkeys(found))[: self._limits.dialled_addresses]
+        ips = list(dict.fromkeys(found))
         for ip in ips:
             self._judge(where.text, ip)
         if any(self._is_ours(ip, where.port) for ip in ips):
             raise DialError(f"{where.text} is this node itself")
         if not ips:
             raise DialError(f"{where.host} has no address")
-        return ips
+        return ips[: self._limits.dialled_addresses]
 
     async def _try_each(self, where: PeerAddress, ips: Sequence[str]) -> Line:
         """The first of the addresses that answers; the others must not be kept from their turn by a silent one."""

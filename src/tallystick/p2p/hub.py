@@ -67,7 +67,7 @@ class Hub:
             )
         if not self._ledger.welcome(host):
             raise RuleViolation(
-                Rule.PEER_IN_GOOD_STANDING, f"{host} is not welcome now: a peer there broke a rule; try again later"
+                Rule.PEER_IN_GOOD_STANDING, f"{host} is not welcome now; a peer there broke a rule lately"
             )
 
     def adopt(

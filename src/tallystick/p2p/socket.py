@@ -427,8 +427,9 @@ class PeerSocket(asyncio.Protocol):
         tip = self._ledger.reader.tip()
         latest = self._ledger.reader.block(tip.index)
         _log.info("the chain is too long for one message of the classic dialect", peer=self.peer, tip=tip.index)
-        if latest is not None:
-            self.say(classic.response([latest]), gossip=False)
+        text = classic.response([] if latest is None else [latest])
+        if len(text) <= self._limits.message_bytes:
+            self.say(text, gossip=False)
         self._chain_said(0)
 
     def _chain_said(self, size_bytes: int) -> None:
