@@ -1,0 +1,185 @@
+"""Real node processes for tests: started, talked to over HTTP, killed, and looked at afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Final
+
+PATIENCE_S: Final = 30.0
+"""Far more than anything here takes; only a real failure waits for so long."""
+
+LISTENING: Final = re.compile(r"listening on  http://127\.0\.0\.1:(\d+)")
+
+
+class NodeProcess:
+    """`tallystick start` on a data folder; `port` stays the same from one start to the next."""
+
+    def __init__(self, folder: Path, *peers: str, options: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.peers = peers
+        self.options = options
+        self.port = 0
+        self.process: subprocess.Popen[str] | None = None
+        self.log = folder.with_name(folder.name + ".log")
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        """Start and wait until it says what it listens on. `before` runs in the new process first."""
+        command = [
+            sys.executable,
+            "-m",
+            "tallystick",
+            "start",
+            "--port",
+            str(self.port),
+            "--data-dir",
+            str(self.folder),
+        ]
+        for peer in self.peers:
+            command += ["--peer", peer]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(),
+                preexec_fn=before,  # noqa: PLW1509 - limits of a child that does nothing else before exec
+            )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if match := LISTENING.search(line):
+                self.port = int(match[1])
+                return
+        raise AssertionError(f"the node did not start: {self.log.read_text()}")
+
+    @property
+    def address(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """One request on a connection of its own: status and decoded answer."""
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as connection:
+            connection.request(
+                method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"}
+            )
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - any JSON
+        status, answer = self.ask("GET", path)
+        assert status == 200, answer
+        return answer
+
+    def mine(self, data: str) -> Mapping[str, Any]:
+        status, block = self.ask("POST", "/mineBlock", {"data": data})
+        assert status == 200, block
+        assert isinstance(block, dict)
+        return block
+
+    def chain(self) -> list[dict[str, Any]]:
+        blocks = self.get("/blocks")
+        assert isinstance(blocks, list)
+        return blocks
+
+    def data(self) -> list[str]:
+        return [block["data"] for block in self.chain()]
+
+    def kill(self) -> None:
+        """The process is gone from one instruction to the next."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop and return its exit code."""
+        self.send(number)
+        return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        code = self.process.wait(PATIENCE_S)
+        self.process.stdout.close()
+        return code
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without settings that would reach the node."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("TALLYSTICK_")}
+    clean.pop("PORT", None)
+    clean.pop("PEERS", None)
+    return clean | more
+
+
+@contextmanager
+def nodes(*processes: NodeProcess) -> Iterator[None]:
+    """Start these one after the other, and end them all."""
+    try:
+        for process in processes:
+            process.start()
+        yield
+    finally:
+        for process in processes:
+            process.end()
+
+
+@contextmanager
+def closing(connection: HTTPConnection) -> Iterator[HTTPConnection]:
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def eventually(what: Callable[[], bool], because: str) -> None:
+    """Wait for something that other processes bring about."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not met(what):
+        assert time.monotonic() < deadline, because
+        time.sleep(0.01)
+
+
+def met(what: Callable[[], bool]) -> bool:
+    """Is it so? A process that does not answer yet is a no."""
+    try:
+        return what()
+    except (OSError, HTTPException):
+        return False
+
+
+def connected(node: NodeProcess, count: int = 1) -> None:
+    """Wait until `node` has so many peers."""
+    eventually(lambda: len(node.get("/peers")) >= count, f"{count} peers never connected")
+
+
+def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a `tallystick` command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tallystick", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        env=environment(),
+    )
