@@ -193,7 +193,7 @@ def test_a_resolver_that_hangs_is_given_up() -> None:
         return []
 
     async def main() -> None:
-        async with serving(Limits(handshake_ms=200), resolve=hang) as node:
+        async with serving(Limits(handshake_ms=500), resolve=hang) as node:
             status, document = await add(node, "ws://public.example:1")
             assert (status, document["rule"]) == (400, "address-resolves")
 
