@@ -321,14 +321,17 @@ def test_nobody_is_blamed_for_a_pong_that_we_do_not_read(run: Scene) -> None:
 
     async def scene() -> None:
         async with node(limits) as here, raw_peer(here.port) as holder, raw_peer(here.port) as waiting:
+            await here.ledger.until(PeerOpened, 2)
+            here.hub.perform(Ping(1))
             holder.send(frame(Opcode.TEXT, b"x" * 20_000)[:15_000])
             await here.until(lambda: here.hub._shared.permit.is_held_by(here.socket(1)))
+            assert await here.ledger.until(PeerPonged) == [PeerPonged(1)]
             here.hub.perform(Ping(2))
             waiting.text(b"y" * 20_000)
-            assert await here.ledger.until(PeerPonged) == [PeerPonged(2)]
+            assert await here.ledger.until(PeerPonged, 2) == [PeerPonged(1), PeerPonged(2)]
             here.hub.perform(Ping(1))
             here.hub.perform(Ping(2))
-            assert sorted(event.peer for event in await here.ledger.until(PeerPonged, 3)) == [1, 2, 2]
+            assert sorted(event.peer for event in await here.ledger.until(PeerPonged, 4)) == [1, 1, 2, 2]
 
     run(scene)
 

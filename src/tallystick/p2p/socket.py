@@ -177,7 +177,7 @@ class PeerSocket(asyncio.Protocol):
         """Ask for a sign of life. While we are not listening, silence says nothing: we vouch for the peer."""
         if self._wire.state is not State.OPEN or self._cause is not None:
             return
-        if self._is_deaf() or self._shared.permit.is_held_by(self):
+        if self._hears_nothing():
             self._ledger.submit(PeerPonged(self.peer))
             return
         self._ping = secrets.token_bytes(4)
@@ -189,9 +189,9 @@ class PeerSocket(asyncio.Protocol):
         self._held = True
         self._after("hold", for_ms, self._release)
 
-    def hang_up(self, code: int, reason: str, rule: Rule | None = None) -> None:
+    def hang_up(self, code: int, reason: str) -> None:
         """Close with this code and reason; what still waits, in and out, is forgotten."""
-        self._stop_for(f"we hung up: {code} {reason}", rule)
+        self._stop_for(f"we hung up: {code} {reason}", None)
         if self._wire.state is State.OPEN:
             self._wire.send_close(code, _fitting(reason))
         self._flush()
@@ -251,6 +251,10 @@ class PeerSocket(asyncio.Protocol):
             return True  # of pongs, for of all else the outbox keeps it at two fragments: who pings must read
         return self._inbox.partial_bytes > self._limits.large_message_bytes and not self._may_receive_large()
 
+    def _hears_nothing(self) -> bool:
+        """Could a pong be waiting unread, or behind a large message that is on its way?"""
+        return self._is_deaf() or self._shared.permit.is_held_by(self)
+
     def _may_receive_large(self) -> bool:
         if self._inbox.holds_large:
             return False
@@ -274,11 +278,10 @@ class PeerSocket(asyncio.Protocol):
 
     def _regulate_reading(self) -> None:
         """Read on when all is parsed; what has been read but not parsed is one chunk at most."""
-        deaf = self._is_deaf()
-        if deaf and self._ping is not None:
+        if self._ping is not None and self._cause is None and self._hears_nothing():
             self._ping = None
-            self._ledger.submit(PeerPonged(self.peer))  # its pong may be in what we do not read
-        wanted = not deaf and not self._raw
+            self._ledger.submit(PeerPonged(self.peer))
+        wanted = not self._raw and not self._is_deaf()
         if wanted == self._reading or self._lost or self._transport.is_closing():
             return
         self._reading = wanted
@@ -381,7 +384,7 @@ class PeerSocket(asyncio.Protocol):
                 self._chain_said(said.size_bytes)
         else:
             self._after("pump", 0, self._pump)
-        if self._gossip_dropped and not self._outbox and self._writable:
+        if self._gossip_dropped and not self._outbox and self._writable and self._cause is None:
             self._gossip_dropped = False
             self._ledger.submit(PeerDrained(self.peer))
         self._news.set()
