@@ -10,7 +10,7 @@ pages away, and a second fsync that succeeds proves nothing. The process stops; 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,9 @@ CACHE_KIB: Final = 2_000
 
 WAL_KEPT_BYTES: Final = 64 * 1024 * 1024
 """A log that a deep switch made larger is cut back to this once it is copied into the main file."""
+
+REASON_CHARACTERS: Final = 200
+"""Of a reason given by SQLite so much is passed on."""
 
 Row = tuple[Any, ...]
 
@@ -47,7 +50,7 @@ class Database:
         Raises StoreError.
         """
         uri = path.absolute().as_uri() + ("?mode=rw" if mode == "look" else f"?mode={mode}")
-        with _translated(path):
+        with translated(path):
             # The owner calls from one thread at a time; which thread that is, is the owner's business.
             connection = sqlite3.connect(
                 uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False
@@ -136,30 +139,35 @@ class Database:
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
 
-    def each(self, sql: str, parameters: Sequence[object] = ()) -> Generator[Any]:
-        """Row by row. Close the iterator, or exhaust it: until then it holds a read transaction."""
-        try:
+    @contextmanager
+    def each(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Iterator[Any]]:
+        """Rows one by one. Until the context is left, they hold a read transaction."""
+        with translated(self.path):
             cursor = self._connection.execute(sql, parameters)
             try:
-                yield from cursor
+                yield cursor
             finally:
                 cursor.close()
-        except sqlite3.Error as error:
-            raise explain(error, self.path) from error
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let several reads see one state. For connections that do not write."""
-        with _translated(self.path):
+        with translated(self.path):
             self._connection.execute("BEGIN")
         try:
             yield
         finally:
             self.undo()
 
+    def check_pages(self) -> None:
+        """SQLite's own check of every page. Raises StoreCorruptError."""
+        (verdict,) = self.one("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise StoreCorruptError(f"{self.path} is damaged ({one_line(verdict)}). Restore it from a backup.")
+
     def copy_to(self, target: Database, pages: int) -> None:
         """SQLite's online backup of the state this connection sees, `pages` at a time."""
-        with _translated(target.path):
+        with translated(target.path):
             self._connection.backup(target._connection, pages=pages)
 
     def close(self) -> None:
@@ -169,7 +177,8 @@ class Database:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """Tell errors of SQLite as ours, naming the file."""
     try:
         yield
     except sqlite3.Error as error:
@@ -182,7 +191,13 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         raise error
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # none: text that is not UTF-8
     kind, what, advice = _MEANINGS.get(code & PRIMARY_CODE, _DAMAGED)
-    return kind(f"{path} {what} ({error}). {advice}")
+    return kind(f"{path} {what} ({one_line(error)}). {advice}")
+
+
+def one_line(what: object) -> str:
+    """A reason given by SQLite, fit for a message: it may quote what a damaged file holds."""
+    text = " ".join(str(what).split())[:REASON_CHARACTERS]
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 _Meaning = tuple[type[StoreError], str, str]

@@ -28,7 +28,7 @@ from heapq import merge
 from pathlib import Path
 from typing import Final, Protocol
 
-from tallystick.errors import StoreCorruptError, StoreError
+from tallystick.errors import StoreError
 from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder, create_file, told
@@ -109,9 +109,7 @@ class IndexFile:
 
     def check_pages(self) -> None:
         """SQLite's own check of the file. Raises StoreCorruptError."""
-        (verdict,) = self._database.one("PRAGMA quick_check(1)")
-        if verdict != "ok":
-            raise StoreCorruptError(f"{self._database.path} is damaged ({verdict}).")
+        self._database.check_pages()
 
     def add(self, slices: Iterable[list[Entry]]) -> None:
         """Add sorted slices of entries and make them durable."""
@@ -145,10 +143,10 @@ class HashIndex:
         self._older_upto = NOTHING_INDEXED
         self._covered_from = tip
         if tip - self.indexed_to <= 2 * self._limits.index_batch:
-            rows = ledger.each("SELECT idx, hash FROM blocks WHERE idx > ?", (self.indexed_to,))
-            for index, key in rows:
-                if isinstance(key, bytes):
-                    _add(self._newer, prefix_of(key), index)
+            with ledger.each("SELECT idx, hash FROM blocks WHERE idx > ?", (self.indexed_to,)) as rows:
+                for index, key in rows:
+                    if isinstance(key, bytes):
+                        _add(self._newer, prefix_of(key), index)
             self._covered_from = self.indexed_to
         self._ceiling = min(self._ceiling, tip)
 

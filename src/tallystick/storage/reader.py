@@ -46,16 +46,17 @@ class SqliteReader:
 
     def page(self, first: int, count: int) -> Sequence[Block]:
         first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
-        rows = self._database.each(f"{BLOCK} WHERE b.idx >= ? AND b.idx < ? ORDER BY b.idx", (first, first + count))
         blocks: list[Block] = []
         room = self._limits.page_bytes
-        for row in rows:
-            block = to_block(*row)
-            room -= size_of(block.data)
-            if blocks and room < 0:
-                rows.close()
-                break
-            blocks.append(block)
+        with self._database.each(
+            f"{BLOCK} WHERE b.idx >= ? AND b.idx < ? ORDER BY b.idx", (first, first + count)
+        ) as rows:
+            for row in rows:
+                block = to_block(*row)
+                room -= size_of(block.data)
+                if blocks and room < 0:
+                    break
+                blocks.append(block)
         return blocks
 
     def find(self, hash: str) -> Found | None:

@@ -47,9 +47,10 @@ TABLES: Final = (
     "CREATE TABLE path (idx INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
     "CREATE TABLE peers (seq INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    # For people.
     """CREATE VIEW chain AS
-         SELECT b.idx AS "index", coalesce(lower(hex(p.hash)), '0') AS previous_hash, b.timestamp, b.data,
-                lower(hex(b.hash)) AS hash
+         SELECT b.idx AS "index", CASE WHEN p.hash IS NULL THEN '0' ELSE lower(hex(p.hash)) END AS previous_hash,
+                b.timestamp, b.data, lower(hex(b.hash)) AS hash
          FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1""",
 )
 

@@ -165,19 +165,20 @@ class SqliteStore:
         return None if row is None else to_header(*row)
 
     def lost(self, count: int) -> Sequence[Duty]:
-        rows = self._database.each(
-            "SELECT s.hash, s.data FROM lost l JOIN side s ON s.hash = l.hash ORDER BY l.idx, l.hash LIMIT ?", (count,)
-        )
         duties: list[Duty] = []
         room = self._limits.page_bytes
-        for key, data in rows:
-            if not isinstance(key, bytes) or not isinstance(data, str):
-                raise StoreCorruptError(f"A post to be mined again is damaged in {self._database.path}. Run verify.")
-            room -= size_of(data)
-            if duties and room < 0:
-                rows.close()
-                break
-            duties.append(Duty(key.hex(), data))
+        with self._database.each(
+            "SELECT s.hash, s.data FROM lost l JOIN side s ON s.hash = l.hash ORDER BY l.idx, l.hash LIMIT ?", (count,)
+        ) as rows:
+            for key, data in rows:
+                if not isinstance(key, bytes) or not isinstance(data, str):
+                    raise StoreCorruptError(
+                        f"A post to be mined again is damaged in {self._database.path}. Run verify."
+                    )
+                room -= size_of(data)
+                if duties and room < 0:
+                    break
+                duties.append(Duty(key.hex(), data))
         return duties
 
     def peers(self) -> Sequence[str]:

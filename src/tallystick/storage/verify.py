@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import TIMESTAMP_MAX, TIMESTAMP_MIN, block_hash
 from tallystick.model.network import Network
-from tallystick.storage.database import Database, Row
+from tallystick.storage.database import Database, Row, translated
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import IndexFile
 from tallystick.storage.schema import check_is_ours, read_count, read_meta
@@ -62,9 +62,9 @@ def verify(path: Path, network: Network, *, thorough: bool = False, progress: Pr
     ledger = Database.open_to_look(folder.ledger)
     try:
         check_is_ours(ledger, network)
+        last, tip = _check_chain(ledger, network, progress or _silent)  # first, for it can name the block
         if thorough:
-            _check_pages(ledger)
-        last, tip = _check_chain(ledger, network, progress or _silent)
+            ledger.check_pages()
         with ledger.snapshot():
             side_blocks = _check_side(ledger)
             lost = _check_duties(ledger)
@@ -79,12 +79,6 @@ def _silent(_done: int, _all: int) -> None:
     """Progress that nobody watches."""
 
 
-def _check_pages(ledger: Database) -> None:
-    (verdict,) = ledger.one("PRAGMA quick_check(1)")
-    if verdict != "ok":
-        raise StoreCorruptError(f"{ledger.path} is damaged ({verdict}). Restore it from a backup.")
-
-
 # --- the best chain --------------------------------------------------------------------------------
 
 
@@ -93,15 +87,14 @@ def _check_chain(ledger: Database, network: Network, progress: Progress) -> tupl
     ends: list[tuple[int, bytes]] = []
     while True:
         index, key = ends[-1] if ends else (-1, b"")
-        rows = ledger.each(
+        with ledger.each(
             "SELECT idx, hash, timestamp, data FROM blocks WHERE idx >= ? ORDER BY idx LIMIT ?",
             (index, PAGE_BLOCKS + 1),
-        )
-        if ends and not _still_stands(rows, index, key):
-            rows.close()
-            ends.pop()
-            continue
-        end = _check_page(rows, index, key, network)
+        ) as rows:
+            if ends and not _still_stands(rows, index, key):
+                ends.pop()
+                continue
+            end = _check_page(ledger, rows, index, key, network)
         if end[0] == index:
             return end
         ends.append(end)
@@ -113,24 +106,25 @@ def _still_stands(rows: Iterator[Row], index: int, key: bytes) -> bool:
     return row is not None and row[0] == index and row[1] == key
 
 
-def _check_page(rows: Iterator[Row], index: int, key: bytes, network: Network) -> tuple[int, bytes]:
+def _check_page(ledger: Database, rows: Iterator[Row], index: int, key: bytes, network: Network) -> tuple[int, bytes]:
     """Index and hash of the last of `rows`, which follow the block of `index` and `key`."""
     parent = key.hex() if key else network.genesis.previous_hash
     try:
-        for row in rows:
-            at, key, timestamp, data = row
-            digest = sha256(f"{at}{parent}{timestamp}{data}".encode()).digest()
-            if (
-                digest != key
-                or at != index + 1
-                or data.__class__ is not str
-                or timestamp.__class__ is not int
-                or not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX
-                or (at == 0 and key != bytes.fromhex(network.id))
-            ):
-                _complain(index + 1, parent, row)
-            index = at
-            parent = digest.hex()
+        with translated(ledger.path):
+            for row in rows:
+                at, key, timestamp, data = row
+                digest = sha256(f"{at}{parent}{timestamp}{data}".encode()).digest()
+                if (
+                    digest != key
+                    or at != index + 1
+                    or data.__class__ is not str
+                    or timestamp.__class__ is not int
+                    or not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX
+                    or (at == 0 and key != bytes.fromhex(network.id))
+                ):
+                    _complain(index + 1, parent, row)
+                index = at
+                parent = digest.hex()
     except StoreCorruptError as error:
         if error.index is not None:
             raise
@@ -160,16 +154,16 @@ def _complain(index: int, parent: str, row: Row) -> NoReturn:
 def _check_side(ledger: Database) -> int:
     """How many side blocks there are, once all are found sound and accounted for. Raises StoreCorruptError."""
     count = size = 0
-    rows = ledger.each("SELECT idx, previous_hash, timestamp, data, hash, bytes, mark FROM side ORDER BY seq")
-    for index, parent, timestamp, data, key, cost, mark in rows:
-        if not _is_block(index, parent, timestamp, data, key):
-            raise StoreCorruptError(
-                f"A block beside the chain, at index {index}, does not match its hash. Restore a backup."
-            )
-        if not isinstance(cost, int) or cost < len(data.encode()):
-            raise _inconsistent("The size of a block beside the chain is wrong", index)
-        count += 1
-        size += cost if mark is None else 0
+    with ledger.each("SELECT idx, previous_hash, timestamp, data, hash, bytes, mark FROM side ORDER BY seq") as rows:
+        for index, parent, timestamp, data, key, cost, mark in rows:
+            if not _is_block(index, parent, timestamp, data, key):
+                raise StoreCorruptError(
+                    f"A block beside the chain, at index {index}, does not match its hash. Restore a backup."
+                )
+            if not isinstance(cost, int) or cost < len(data.encode()):
+                raise _inconsistent("The size of a block beside the chain is wrong", index)
+            count += 1
+            size += cost if mark is None else 0
     if size != read_count(ledger, "side_bytes"):
         raise _inconsistent("The size of all blocks beside the chain is wrong")
     twice = ledger.one("SELECT s.idx FROM side s JOIN blocks b ON b.idx = s.idx AND b.hash = s.hash")

@@ -1,0 +1,339 @@
+"""What every store owes, by example: each test runs on SQLite and in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tallystick.chain.contracts import Duty, Reader, Store
+from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, RememberPeer, Switch
+from tallystick.errors import StoreCorruptError, StoreError
+from tallystick.model.block import Block, header_of
+from tallystick.model.limits import Limits
+from tests.storage.kit import GENESIS, WIDE, branch, child, commit, in_memory, on_disk, switch
+
+Pair = tuple[Store, Reader]
+
+
+class Opener(Protocol):
+    def __call__(self, limits: Limits = WIDE) -> AbstractContextManager[Pair]: ...
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    def open_one(limits: Limits = WIDE) -> AbstractContextManager[Pair]:
+        return on_disk(tmp_path, limits) if request.param == "sqlite" else in_memory(limits)
+
+    return open_one
+
+
+@pytest.fixture
+def pair(opener: Opener) -> Iterator[Pair]:
+    with opener() as opened:
+        yield opened
+
+
+def test_an_empty_store_holds_the_genesis_block(pair: Pair) -> None:
+    store, reader = pair
+    assert list(store.headers(0, 10)) == [header_of(GENESIS)]
+    assert reader.tip() == header_of(GENESIS)
+    assert reader.block(0) == GENESIS
+    assert list(reader.page(0, 10)) == [GENESIS]
+    assert reader.find(GENESIS.hash) == (GENESIS, False, None)
+    assert (list(store.lost(10)), list(store.peers()), list(reader.forks(10))) == ([], [], [])
+
+
+def test_what_is_appended_is_read_back_to_the_byte(pair: Pair) -> None:
+    store, reader = pair
+    blocks = branch(
+        GENESIS, "", "with \0 inside", "é\U0001f600", "'; DROP TABLE blocks; --", "x" * 100_000, " \r\n\x7f"
+    )
+    commit(store, Append(blocks, [OWN, None] * 3))
+    assert list(reader.page(0, 100)) == [GENESIS, *blocks]
+    for block in blocks:
+        assert reader.block(block.index) == block
+        assert reader.find(block.hash) == (block, False, None)
+    assert list(store.headers(2, 3)) == [header_of(block) for block in blocks[1:4]]
+
+
+def test_readers_see_nothing_of_a_running_batch(pair: Pair) -> None:
+    store, reader = pair
+    (block,) = branch(GENESIS, "a")
+    store.begin()
+    store.apply(Append([block]))
+    assert list(store.headers(1, 1)) == [header_of(block)]
+    assert reader.tip() == header_of(GENESIS)
+    assert reader.find(block.hash) is None
+    store.commit()
+    assert reader.tip() == header_of(block)
+
+
+def test_a_batch_that_is_dropped_leaves_nothing(pair: Pair) -> None:
+    store, reader = pair
+    a, b = branch(GENESIS, "a1", "a2"), branch(GENESIS, "b1", "b2", "b3")
+    commit(store, Append(a, [OWN, None]))
+    store.begin()
+    for write in (AddSide(b), switch(a[-1], GENESIS, b[-1]), RememberPeer("ws://a:1"), Append([child(b[-1])])):
+        store.apply(write)
+    assert store.lost(1)
+    store.rollback()
+    store.rollback()
+    assert list(store.headers(0, 9)) == [header_of(block) for block in (GENESIS, *a)]
+    assert (list(store.lost(9)), list(store.peers()), store.side(b[0].hash)) == ([], [], None)
+    commit(store, Append([child(a[-1], "a3")]))
+    assert reader.tip().index == 3
+
+
+@pytest.mark.parametrize("wrong", ["gap", "link", "second"])
+def test_only_a_block_that_continues_the_tip_is_appended(pair: Pair, wrong: str) -> None:
+    store, reader = pair
+    a = branch(GENESIS, "a1", "a2", "a3")
+    other = branch(GENESIS, "b1", "b2")
+    commit(store, Append(a[:1]))
+    blocks = {"gap": a[2:], "link": other[1:], "second": [a[1], other[1]]}[wrong]
+    store.begin()
+    with pytest.raises(StoreError, match=f"Refused to append block {blocks[-1].index}"):
+        store.apply(Append(blocks))
+    store.rollback()
+    assert reader.tip() == header_of(a[0])
+    commit(store, Append(a[1:]))
+
+
+def test_a_switch_puts_one_branch_aside_and_the_other_in_its_place(pair: Pair) -> None:
+    #            /- b2 - b3 - b4
+    # genesis - a1 - a2 - a3
+    store, reader = pair
+    a = branch(GENESIS, "a1", "a2", "a3")
+    b = branch(a[0], "b2", "b3", "b4")
+    commit(store, Append(a))
+    commit(store, AddSide(b))
+    assert [(fork.tip.hash, fork.fork) for fork in reader.forks(9)] == [(b[-1].hash, header_of(a[0]))]
+    commit(store, switch(a[-1], a[0], b[-1]))
+    assert list(reader.page(0, 9)) == [GENESIS, a[0], *b]
+    assert store.side(a[1].hash) == header_of(a[1])
+    assert store.side(b[0].hash) is None
+    assert reader.find(a[2].hash) == (a[2], True, None)
+    (fork,) = reader.forks(9)
+    assert (fork.fork, fork.tip) == (header_of(a[0]), header_of(a[2]))
+    assert [found.block for found in fork.blocks] == [a[2], a[1]]
+
+
+def test_a_switch_may_end_in_the_middle_of_a_branch_and_branches_may_hang_on_branches(pair: Pair) -> None:
+    #         /- b1 - b2 - b3 - b4      then we follow b2, and a1 goes aside
+    # genesis - a1       \- c3
+    store, reader = pair
+    a, b = branch(GENESIS, "a1"), branch(GENESIS, "b1", "b2", "b3", "b4")
+    c = branch(b[1], "c3")
+    commit(store, Append(a), AddSide(b), AddSide(c))
+    forks = reader.forks(9)
+    assert [(fork.tip.hash, fork.fork) for fork in forks] == [
+        (c[0].hash, header_of(GENESIS)),
+        (b[3].hash, header_of(GENESIS)),
+    ]
+    commit(store, switch(a[0], GENESIS, b[1]))
+    assert [(fork.tip.hash, fork.fork, len(fork.blocks)) for fork in reader.forks(9)] == [
+        (a[0].hash, header_of(GENESIS), 1),
+        (c[0].hash, header_of(b[1]), 1),
+        (b[3].hash, header_of(b[1]), 2),
+    ]
+
+
+@pytest.mark.parametrize("case", ["tip", "hole", "fork"])
+def test_a_switch_that_does_not_fit_is_refused(pair: Pair, case: str) -> None:
+    """Catalogue row 104: a branch with missing blocks stops the store; the batch is dropped and nothing is marked."""
+    store, reader = pair
+    a, b = branch(GENESIS, "a1", "a2"), branch(GENESIS, "b1", "b2", "b3")
+    commit(store, Append(a), AddSide(b if case != "hole" else [b[0], b[2]]))
+    write = {
+        "tip": Switch(0, 1, b[2].hash, 3),
+        "hole": Switch(0, 2, b[2].hash, 3),
+        "fork": Switch(1, 2, b[2].hash, 3),
+    }[case]
+    store.begin()
+    with pytest.raises(StoreError) as refused:
+        store.apply(write)
+    assert isinstance(refused.value, StoreCorruptError) == (case != "tip")
+    store.rollback()
+    assert list(reader.page(0, 9)) == [GENESIS, *a]
+    assert list(store.headers(0, 9)) == [header_of(block) for block in (GENESIS, *a)]
+
+
+def test_what_we_acknowledged_is_lost_with_its_block_until_it_is_mined_again(pair: Pair) -> None:
+    store, reader = pair
+    a = branch(GENESIS, "first", "theirs", "second")
+    b = branch(GENESIS, *"bcde")
+    commit(store, Append(a, [OWN, None, OWN]))
+    assert list(store.lost(9)) == []
+    commit(store, AddSide(b), switch(a[-1], GENESIS, b[-1]))
+    assert list(store.lost(9)) == [Duty(a[0].hash, "first"), Duty(a[2].hash, "second")]
+    assert list(store.lost(1)) == [Duty(a[0].hash, "first")]
+    again = branch(b[-1], "first", "second")
+    commit(store, Append(again, [a[0].hash, a[2].hash]))
+    assert list(store.lost(9)) == []
+    assert reader.find(a[0].hash) == (a[0], True, again[0].hash)
+    assert reader.find(a[1].hash) == (a[1], True, None)
+
+    # Back to the first branch: what carried them there carries them again, and what was mined again is aside.
+    more = branch(a[-1], "x", "y", "z", "w")
+    commit(store, AddSide(more), switch(again[-1], GENESIS, more[-1]))
+    assert list(store.lost(9)) == []
+    assert reader.find(again[1].hash) == (again[1], True, a[2].hash)
+
+    # And off to a branch that has neither.
+    c = branch(GENESIS, *"123456789")
+    commit(store, AddSide(c), switch(more[-1], GENESIS, c[-1]))
+    assert [duty.first for duty in store.lost(9)] == [a[0].hash, a[2].hash]
+    assert reader.find(again[1].hash) == (again[1], True, None)
+
+
+def test_lost_duties_come_oldest_first_and_only_as_many_as_fit(opener: Opener) -> None:
+    with opener(replace(WIDE, page_bytes=250)) as (store, _):
+        a = branch(GENESIS, *(str(i) * 100 for i in range(5)))
+        b = branch(GENESIS, *"123456")
+        commit(store, Append(a, [OWN] * 5), AddSide(b), switch(a[-1], GENESIS, b[-1]))
+        assert [duty.first for duty in store.lost(9)] == [a[0].hash, a[1].hash]
+        commit(store, Append(branch(b[-1], a[1].data), [a[1].hash]))
+        assert [duty.first for duty in store.lost(9)] == [a[0].hash, a[2].hash]
+    with opener(replace(WIDE, page_bytes=10)) as (store, _):
+        assert len(store.lost(9)) in {0, 1}, "always at least one if there is one"
+
+
+def test_the_oldest_side_blocks_of_others_make_room_and_ours_never(opener: Opener) -> None:
+    limits = replace(WIDE, side_bytes=1_000, side_block_bytes=100)
+    with opener(limits) as (store, reader):
+        ours = branch(GENESIS, "o" * 3_000)
+        b = branch(GENESIS, "b1", "b2")
+        commit(store, Append(ours, [OWN]), AddSide(b), switch(ours[0], GENESIS, b[-1]))
+        spam = [branch(GENESIS, f"{i:0100}")[0] for i in range(9)]
+        commit(store, *(AddSide([block]) for block in spam))
+        kept = [block.hash for block in (*ours, *spam) if store.side(block.hash)]
+        assert kept == [ours[0].hash, *(block.hash for block in spam[-5:])]
+        assert {fork.tip.hash for fork in reader.forks(99)} == set(kept)
+        assert reader.find(spam[0].hash) is None
+
+
+def test_empty_blocks_beside_the_chain_are_not_free(opener: Opener) -> None:
+    with opener(replace(WIDE, side_bytes=1_000, side_block_bytes=100)) as (store, reader):
+        commit(store, AddSide([child(GENESIS, "", 1_600_000_000 + i) for i in range(50)]))
+        assert len(reader.forks(100)) == 10
+
+
+def test_a_branch_whose_foundation_was_dropped_harms_nobody(opener: Opener) -> None:
+    with opener(replace(WIDE, side_bytes=300, side_block_bytes=100)) as (store, reader):
+        b = branch(GENESIS, *"123456")
+        commit(store, AddSide(b))
+        (fork,) = reader.forks(9)
+        assert (fork.fork, fork.tip.hash) == (None, b[-1].hash)
+        assert [found.block for found in fork.blocks] == [b[5], b[4]]
+        commit(store, AddSide([b[3]]), AddSide(b[4:]))
+        assert store.side(b[4].hash) is not None or store.side(b[5].hash) is not None
+
+
+def test_nothing_is_dropped_before_the_batch_is_committed(opener: Opener) -> None:
+    with opener(replace(WIDE, side_bytes=300, side_block_bytes=100)) as (store, reader):
+        b = branch(GENESIS, *"123456")
+        commit(store, AddSide(b), switch(GENESIS, GENESIS, b[-1]))
+        assert list(reader.page(0, 9)) == [GENESIS, *b]
+
+
+def test_blocks_that_are_kept_already_are_left_as_they_are(pair: Pair) -> None:
+    store, reader = pair
+    a, b = branch(GENESIS, "a1", "a2"), branch(GENESIS, "b1", "b2")
+    commit(store, Append(a), AddSide(b))
+    before = reader.forks(9)
+    commit(store, AddSide([*a, *b, *b]), AddSide(list(reversed(b))))
+    assert reader.forks(9) == before
+    assert store.side(a[0].hash) is None
+
+
+def test_a_side_block_that_is_mined_here_moves_to_the_chain(pair: Pair) -> None:
+    store, reader = pair
+    (block,) = branch(GENESIS, "the same")
+    commit(store, AddSide([block]))
+    commit(store, Append([block], [OWN]))
+    assert reader.find(block.hash) == (block, False, None)
+    assert (store.side(block.hash), list(reader.forks(9))) == (None, [])
+    b = branch(GENESIS, "1", "2")
+    commit(store, AddSide(b), switch(block, GENESIS, b[-1]))
+    assert [duty.first for duty in store.lost(9)] == [block.hash]
+
+
+def test_a_page_ends_where_its_data_is_enough(opener: Opener) -> None:
+    with opener(replace(WIDE, page_bytes=1_000)) as (store, reader):
+        blocks = branch(GENESIS, "é" * 450, "b" * 500, "c" * 5_000, "d")
+        commit(store, Append(blocks))
+        assert list(reader.page(1, 9)) == [blocks[0]], "900 bytes, though 450 characters"
+        assert list(reader.page(3, 9)) == [blocks[2]], "one at least"
+        assert list(reader.page(4, 9)) == [blocks[3]]
+        assert list(reader.page(5, 9)) == []
+
+
+def test_forks_are_as_many_as_asked_for_and_no_more_data_than_a_page(opener: Opener) -> None:
+    with opener(replace(WIDE, page_bytes=250, fork_blocks=3)) as (store, reader):
+        commit(store, *(AddSide(branch(GENESIS, f"{i}" * 100, *"wxyz")) for i in range(5)))
+        assert len(reader.forks(2)) == 2
+        forks = reader.forks(99)
+        assert [len(fork.blocks) for fork in forks] == [3, 3, 3]
+    with opener(replace(WIDE, page_bytes=250, fork_blocks=9)) as (_, reader):
+        assert [len(fork.blocks) for fork in reader.forks(3)] in ([], [5, 5, 4])
+
+
+@pytest.mark.parametrize(
+    "hash", ["", "0", "z" * 64, "ab" * 31, "ab" * 33, " " + "ab" * 32, "AB" * 32, "٣" * 64, "ab" * 32 + "\n", "\0" * 64]
+)
+def test_a_hash_that_no_block_can_have_is_not_found(pair: Pair, hash: str) -> None:
+    store, reader = pair
+    assert reader.find(hash) is None
+    assert store.side(hash) is None
+
+
+def test_another_spelling_of_a_hash_is_another_hash(pair: Pair) -> None:
+    store, reader = pair
+    assert reader.find(GENESIS.hash.upper()) is None
+    assert store.side(GENESIS.hash.upper()) is None
+
+
+@pytest.mark.parametrize("index", [-1, 1, 2**53, 2**63, 10**30, -(10**30)])
+def test_an_index_that_is_not_there_is_no_block(pair: Pair, index: int) -> None:
+    store, reader = pair
+    assert reader.block(index) is None
+    if index > 0:
+        assert list(reader.page(index, 10**30)) == []
+        assert list(store.headers(index, 10**30)) == []
+
+
+def test_peers_are_remembered_in_order_and_once(pair: Pair) -> None:
+    store, _ = pair
+    for address in ("ws://b:1", "ws://a:1", "ws://b:1", "ws://c:1"):
+        commit(store, RememberPeer(address))
+    commit(store, ForgetPeer("ws://a:1"), ForgetPeer("ws://never:1"))
+    commit(store, RememberPeer("ws://a:1"))
+    assert list(store.peers()) == ["ws://b:1", "ws://c:1", "ws://a:1"]
+
+
+def test_closing_twice_is_fine(opener: Opener) -> None:
+    with opener() as (store, reader):
+        store.close()
+        reader.close()
+
+
+def test_a_long_history_of_switches_back_and_forth(pair: Pair) -> None:
+    store, reader = pair
+    tips: list[list[Block]] = [[], []]
+    current: list[Block] = []
+    for turn in range(12):
+        mine = tips[turn % 2]
+        grown = branch(mine[-1] if mine else GENESIS, *(f"{turn}.{i}" for i in range(3 if mine else turn + 1)))
+        mine.extend(grown)
+        commit(store, AddSide(grown), switch(current[-1] if current else GENESIS, GENESIS, mine[-1]))
+        current = list(mine)
+        assert list(reader.page(0, 99)) == [GENESIS, *mine]
+        forks = reader.forks(9)
+        assert [(fork.fork, len(fork.blocks)) for fork in forks] == (
+            [(header_of(GENESIS), len(tips[(turn + 1) % 2]))] if turn else []
+        )
