@@ -6,11 +6,13 @@ To crash a whole node rather than a store, hand a subclass of `Database` that ov
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -27,6 +29,17 @@ from tests.storage.kit import GENESIS, Twin, branch, check_reader, check_view, c
 from tests.storage.script import LIMITS, batches, states
 
 ROOT = Path(__file__).parents[2]
+RAM = Path("/dev/shm")  # noqa: S108 - used only where it is there
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: a process that dies takes nothing with it that a disk would keep."""
+    if not os.access(RAM, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=RAM) as folder:
+        yield Path(folder)
 
 
 def check_folder(folder: Path, twin: Twin) -> None:
@@ -37,14 +50,14 @@ def check_folder(folder: Path, twin: Twin) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
-def test_a_process_that_dies_at_any_write_step_left_what_it_had_committed(tmp_path: Path) -> None:
+def test_a_process_that_dies_at_any_write_step_left_what_it_had_committed(quick_path: Path) -> None:
     """Catalogue row 99: death before and after every write step, in a process of its own."""
-    subprocess.run([sys.executable, "-m", "tests.storage.dying", str(tmp_path)], cwd=ROOT, check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "tests.storage.dying", str(quick_path)], cwd=ROOT, check=True, timeout=300)
     expected = states()
-    notes = sorted(tmp_path.glob("*.expected"))
+    notes = sorted(quick_path.glob("*.expected"))
     assert len(notes) > 2 * 50, "every step of the script must have been visited"
     for note in notes:
-        check_folder(tmp_path / note.stem, expected[int(note.read_text())])
+        check_folder(quick_path / note.stem, expected[int(note.read_text())])
 
 
 class Failing(Database):
@@ -83,14 +96,14 @@ class Failing(Database):
 
 @pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
 def test_after_a_failed_write_nothing_more_is_written_and_nothing_committed_is_missing(
-    tmp_path: Path,
+    quick_path: Path,
     kept: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """Catalogue rows 99 and 103: a write that fails, whether or not it reached the disk, ends the story there."""
     expected, step, done = states(), 0, 0
     while done < len(expected) - 1:
         step += 1
-        folder = tmp_path / str(step)
+        folder = quick_path / str(step)
         Failing.step = 10**9
         store, reader = open_store(folder, CLASSIC, LIMITS, Failing)
         Failing.step, Failing.kept, Failing.outcome, done = step, kept, 0, 0

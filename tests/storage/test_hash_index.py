@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,15 +175,31 @@ def test_a_switch_takes_the_index_back_to_the_fork(tmp_path: Path, fork: int, li
     assert verify(tmp_path, CLASSIC, thorough=True).notes == ()
 
 
-def test_a_switch_while_the_index_is_being_written_is_not_overtaken(tmp_path: Path) -> None:
+def test_a_switch_while_the_index_is_being_written_is_not_overtaken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the thread wrote of the old branch must never count as knowledge of the new one."""
+    read, switched = threading.Event(), threading.Event()
+    slices = hash_index._slices
+
+    def slow_slices(*arguments: Any) -> list[list[hash_index.Entry]]:  # noqa: ANN401 - passed on
+        result = slices(*arguments)
+        read.set()
+        assert switched.wait(30)
+        return result
+
+    monkeypatch.setattr(hash_index, "_slices", slow_slices)
     store, reader = open_store(tmp_path, CLASSIC, replace(WIDE, index_batch=40))
-    commit(store, Append(BLOCKS))  # the thread begins
+    commit(store, Append(BLOCKS))
+    assert read.wait(30)
     other = branch(BLOCKS[9], *(f"other {i}" for i in range(95)))
     commit(store, AddSide(other), switch(BLOCKS[-1], BLOCKS[9], other[-1]))
+    switched.set()
     store._index.wait()
     store._index.settle()
-    assert store._index.indexed_to <= 10 or store._index._job is not None
+    assert store._index.indexed_to == BLOCKS[9].index
+    check_finds(reader, [*BLOCKS[:10], *other], BLOCKS[10:])
+    assert settled(store) == BLOCKS[9].index, "recorded; and the next job is on its way"
     check_finds(reader, [*BLOCKS[:10], *other], BLOCKS[10:])
     reader.close()
     store.close()

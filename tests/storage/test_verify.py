@@ -16,7 +16,7 @@ from tallystick.model.network import CLASSIC
 from tallystick.storage import verify as module
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
-from tests.storage.kit import GENESIS, WIDE, branch, check_view, commit, on_disk, switch
+from tests.storage.kit import GENESIS, WIDE, branch, commit, on_disk, switch
 from tests.storage.script import LIMITS, batches, play, states
 
 EAGER = replace(WIDE, index_batch=10)
@@ -202,4 +202,3 @@ def test_verify_beside_a_node_that_keeps_writing(folder: Path) -> None:
 def test_where_there_is_nothing_to_verify(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="There is no ledger"):
         verify(tmp_path, CLASSIC)
-    assert check_view is not None

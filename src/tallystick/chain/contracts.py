@@ -106,7 +106,7 @@ class Fork(NamedTuple):
     """A branch that was left: what a reorg removed, or what never was on the best chain."""
 
     fork: Header | None
-    """The last block it shares with the best chain; None when its older blocks were dropped."""
+    """The last block it shares with the best chain; None when that is not known, for older blocks were dropped."""
 
     tip: Header
     blocks: Sequence[Found]
@@ -130,7 +130,8 @@ class Reader(Protocol):
         """The block of that hash, on the best chain or beside it."""
 
     def forks(self, count: int) -> Sequence[Fork]:
-        """Up to `count` branches beside the best chain, the latest change first."""
+        """Up to `count` branches beside the best chain (at most `Limits.fork_blocks`), the latest change first;
+        all their blocks together hold no more than `Limits.page_bytes` of data, so late ones may show none."""
 
     def close(self) -> None:
         """Release everything. Idempotent."""
