@@ -30,7 +30,7 @@ test: $(VENV)/.dev ## the whole proof: unit, property, simulation and black-box 
 lint: $(VENV)/.dev ## style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src tests
+	$(BIN)/mypy src tests bench
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## lay out the code

@@ -106,7 +106,7 @@ class Load(threading.Thread):
             connection.close()
 
 
-KILLS = int(os.environ.get("TALLYSTICK_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("KILL_ROUNDS", "20"))
 
 
 def test_kill_9_under_load_loses_nothing(tmp_path: Path) -> None:
