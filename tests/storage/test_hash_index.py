@@ -22,6 +22,7 @@ from tallystick.storage.verify import verify
 from tests.storage.kit import GENESIS, WIDE, branch, commit, switch
 
 EAGER = replace(WIDE, index_batch=5)
+ODD = replace(WIDE, index_batch=7)
 LAZY = replace(WIDE, index_batch=10_000)
 BLOCKS = branch(GENESIS, *(str(i) for i in range(1, 101)))
 
@@ -146,12 +147,14 @@ def test_an_index_that_fails_while_the_node_runs_is_put_aside(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("fork", [0, 50, 97, 99])
-@pytest.mark.parametrize("limits", [EAGER, LAZY], ids=["eager", "lazy"])
+@pytest.mark.parametrize("limits", [EAGER, ODD, LAZY], ids=["eager", "odd", "lazy"])
 def test_a_switch_takes_the_index_back_to_the_fork(tmp_path: Path, fork: int, limits: object) -> None:
     indexed(tmp_path)
     store, reader = open_store(tmp_path, CLASSIC, limits)  # type: ignore[arg-type]  # a parameter of the test
-    chain = [GENESIS, *BLOCKS]
-    other = branch(chain[fork], *(f"other {i}" for i in range(101 - fork)))
+    newest = branch(BLOCKS[-1], *"xyz")  # in memory only
+    commit(store, Append(newest))
+    chain = [GENESIS, *BLOCKS, *newest]
+    other = branch(chain[fork], *(f"other {i}" for i in range(105 - fork)))
     store.begin()
     store.apply(AddSide(other))
     store.apply(switch(chain[-1], chain[fork], other[-1]))
@@ -159,6 +162,9 @@ def test_a_switch_takes_the_index_back_to_the_fork(tmp_path: Path, fork: int, li
     store.commit()
     new = [*chain[: fork + 1], *other]
     check_finds(reader, new, chain[fork + 1 :])
+    if limits is LAZY:
+        after, upto = store._index.gap()
+        assert after == upto, "memory takes up from the fork"
     (stored,) = store._database.one("SELECT value FROM meta WHERE key = 'indexed_to'")
     assert stored <= fork
     more = branch(other[-1], *(f"more {i}" for i in range(20)))

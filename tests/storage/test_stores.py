@@ -241,6 +241,60 @@ def test_nothing_is_dropped_before_the_batch_is_committed(opener: Opener) -> Non
         assert list(reader.page(0, 9)) == [GENESIS, *b]
 
 
+def test_when_a_tip_is_dropped_its_parent_is_the_tip_again(opener: Opener) -> None:
+    with opener(replace(WIDE, side_bytes=250, side_block_bytes=100)) as (store, reader):
+        (ours,) = branch(GENESIS, "ours")
+        b = branch(GENESIS, "b1", "b2")
+        commit(store, Append([ours], [OWN]), AddSide(b), switch(ours, GENESIS, b[-1]))
+        (theirs,) = branch(ours, "theirs")
+        commit(store, AddSide([theirs]))
+        assert [fork.tip.hash for fork in reader.forks(9)] == [theirs.hash]
+        spam = [branch(GENESIS, f"s{i}")[0] for i in range(2)]
+        commit(store, AddSide(spam))
+        assert [fork.tip.hash for fork in reader.forks(9)] == [spam[1].hash, spam[0].hash, ours.hash]
+
+
+def test_branches_of_one_stem_know_their_own_forks(pair: Pair) -> None:
+    # genesis - r1 - r2 - r3 - r4       r1 to r3 are followed: r4 hangs on r3, and c3 on r2
+    #                 \- c3
+    store, reader = pair
+    r = branch(GENESIS, "r1", "r2", "r3", "r4")
+    (c3,) = branch(r[1], "c3")
+    commit(store, AddSide(r), AddSide([c3]), switch(GENESIS, GENESIS, r[2]))
+    assert [(fork.tip.hash, fork.fork) for fork in reader.forks(9)] == [
+        (c3.hash, header_of(r[1])),
+        (r[3].hash, header_of(r[2])),
+    ]
+
+
+def test_a_block_that_carries_a_duty_again_brings_it_back_with_its_branch(pair: Pair) -> None:
+    store, reader = pair
+    (a1,) = branch(GENESIS, "post")
+    b = branch(GENESIS, "b1", "b2")
+    (again,) = branch(b[-1], "post")
+    a = branch(a1, "a2", "a3", "a4")
+    (b4,) = branch(again, "b4")
+    commit(store, Append([a1], [OWN]), AddSide(b), switch(a1, GENESIS, b[-1]))
+    commit(store, Append([again], [a1.hash]))
+    commit(store, AddSide(a), switch(again, GENESIS, a[-1]))
+    commit(store, AddSide([b4]), switch(a[-1], GENESIS, b4))
+    assert list(store.lost(9)) == []
+    assert reader.find(a1.hash) == (a1, True, again.hash)
+
+
+def test_a_block_that_was_taken_off_may_be_put_on_again(pair: Pair) -> None:
+    store, reader = pair
+    a, b = branch(GENESIS, "a1", "a2"), branch(GENESIS, "b1")
+    commit(store, Append(a, [None, OWN]), AddSide(b))
+    commit(store, switch(a[1], GENESIS, b[0]))
+    commit(store, switch(b[0], GENESIS, a[0]))
+    assert [duty.first for duty in store.lost(9)] == [a[1].hash]
+    commit(store, Append([a[1]]))
+    assert reader.find(a[1].hash) == (a[1], False, None)
+    assert list(store.lost(9)) == []
+    assert [fork.tip.hash for fork in reader.forks(9)] == [b[0].hash]
+
+
 def test_blocks_that_are_kept_already_are_left_as_they_are(pair: Pair) -> None:
     store, reader = pair
     a, b = branch(GENESIS, "a1", "a2"), branch(GENESIS, "b1", "b2")
