@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tallystick.chain.contracts import Reader, Store
 from tallystick.chain.writes import AddSide, Append, ForgetPeer, RememberPeer, Switch
 from tallystick.consensus import engine_for
 from tallystick.errors import RuleViolation
@@ -37,15 +38,19 @@ class Player:
         dial: Sequence[str] = (),
         max_reorg: int | None = None,
         seed: int = 0,
-        store: MemoryStore | None = None,
+        store: Store | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.entropy = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self.mono_ms = 0
         self.max_reorg = max_reorg
         self.dial = dial
-        self.store = store or MemoryStore(CLASSIC, self.limits)
-        self.reader = MemoryReader(self.store, self.limits)
+        if store is None or reader is None:
+            memory = MemoryStore(CLASSIC, self.limits)
+            store, reader = memory, MemoryReader(memory, self.limits)
+        self.store: Store = store
+        self.reader: Reader = reader
         self.effects: list[Effect] = []
         self.restart()
 
@@ -128,7 +133,10 @@ class Player:
         return any(line.event == event for line in self.all(Log))
 
     def chain(self) -> list[Block]:
-        return list(self.reader.page(0, 10**9))
+        blocks: list[Block] = []
+        while page := self.reader.page(len(blocks), 1_000):
+            blocks += page
+        return blocks
 
     def data(self) -> list[str]:
         return [block.data for block in self.chain()]

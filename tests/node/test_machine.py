@@ -249,6 +249,19 @@ def test_a_chain_with_a_bad_block_is_refused_whole(node: Player) -> None:
     assert node.hung_up_on() == [1]
 
 
+def test_a_block_that_could_not_be_passed_on_is_refused() -> None:
+    """As raw UTF-8 it arrived within the limit; written as the book writes it, it would exceed every peer's."""
+    node = Player(Limits(message_bytes=10_000))
+    node.opens(1)
+    [block] = grow(GENESIS, "é" * 3_000)
+    inner = json.dumps([msgspec.structs.asdict(block)], ensure_ascii=False)
+    text = json.dumps({"type": 2, "data": inner}, ensure_ascii=False).encode()
+    assert len(text) < 10_000
+    node.hears_raw(1, text)
+    assert node.hung_up_on() == [1]
+    assert node.chain() == [GENESIS]
+
+
 def test_another_network_costs_the_connection_without_a_grudge(node: Player) -> None:
     """Catalogue row 24, classic: the operator's mistake, no attack."""
     node.opens(1, "8.8.8.8:1")

@@ -228,6 +228,7 @@ class Node:
         """RESPONSE_BLOCKCHAIN, as in the book: append, ask for the whole chain, or switch to it."""
         if not message.blocks:
             raise RuleViolation(Rule.MESSAGE_IS_WELL_FORMED, "a response without a block")
+        classic.check_can_be_passed_on(message.blocks, self._limits.message_bytes)
         blocks = sorted(message.blocks, key=lambda block: block.index)
         latest = blocks[-1]
         session.claims(latest.index, latest.hash)

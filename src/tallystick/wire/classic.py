@@ -115,14 +115,14 @@ LONGEST_FRAME: Final = 400
 """More than the bytes of a RESPONSE_BLOCKCHAIN of one block with no data."""
 
 
-def chain_piece(blocks: Iterable[Block], *, first: bool) -> bytes:
+def chain_piece(blocks: Iterable[Block | UncheckedBlock], *, first: bool) -> bytes:
     """The text of some blocks within a RESPONSE_BLOCKCHAIN, with the separator before it unless `first`."""
     inner = json.dumps([_as_the_book_does(block) for block in blocks])[1:-1]
     outer = json.dumps(inner)[1:-1].encode()
     return outer if first or not outer else b", " + outer
 
 
-def response(blocks: Iterable[Block]) -> bytes:
+def response(blocks: Iterable[Block | UncheckedBlock]) -> bytes:
     """A whole RESPONSE_BLOCKCHAIN."""
     return CHAIN_HEAD + chain_piece(blocks, first=True) + CHAIN_TAIL
 
@@ -133,7 +133,7 @@ def check_post_fits(block: Block, limit_bytes: int) -> None:
     Raises RuleViolation(DATA_WITHIN_SIZE) when RESPONSE_BLOCKCHAIN of this one block would exceed
     `limit_bytes`. The common short post costs one multiplication.
     """
-    if len(block.data) * LONGEST_CHARACTER + LONGEST_FRAME <= limit_bytes:
+    if not _may_exceed(block, limit_bytes):
         return
     size = len(response([block]))
     if size > limit_bytes:
@@ -144,7 +144,23 @@ def check_post_fits(block: Block, limit_bytes: int) -> None:
         )
 
 
-def _as_the_book_does(block: Block) -> dict[str, str | int]:
+def check_can_be_passed_on(blocks: Iterable[UncheckedBlock], limit_bytes: int) -> None:
+    """Refuse a block that arrived in fewer bytes than the book would write, and that no peer could take from us.
+
+    Raises RuleViolation(MESSAGE_WITHIN_SIZE).
+    """
+    for block in blocks:
+        if _may_exceed(block, limit_bytes) and (size := len(response([block]))) > limit_bytes:
+            raise RuleViolation(
+                Rule.MESSAGE_WITHIN_SIZE, f"a block that makes a message of {size:,} bytes; at most {limit_bytes:,} fit"
+            )
+
+
+def _may_exceed(block: Block | UncheckedBlock, limit_bytes: int) -> bool:
+    return len(block.data) * LONGEST_CHARACTER + LONGEST_FRAME > limit_bytes
+
+
+def _as_the_book_does(block: Block | UncheckedBlock) -> dict[str, str | int]:
     return {
         "data": block.data,
         "hash": block.hash,
