@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 from sanic import HTTPResponse, Request, Sanic, json
+from sanic.config import Config
 
 app = Sanic("smallest")
 app.config.ACCESS_LOG = False
@@ -18,7 +20,7 @@ async def take(request: Request) -> HTTPResponse:
 
 
 @app.after_server_start
-async def say(started: Sanic) -> None:
+async def say(started: Sanic[Config, SimpleNamespace]) -> None:
     """Tell whoever waits that requests are taken."""
     print(f"listening on {started.name}", flush=True)
 

@@ -11,9 +11,6 @@ memory and, in the end, its own connection:
 * a large message is received with the node-wide `permit` only;
 * an outbox over `Limits.outbox_drop_bytes`, or one from which nothing leaves for
   `Limits.outbox_stall_ms`, costs the peer its connection; so does a large message that stands still.
-
-Deadlines are counted in checks made at intervals, not read off a clock: when the whole process stood
-still for a minute, one check was late, and no peer is blamed.
 """
 
 from __future__ import annotations
@@ -34,6 +31,7 @@ from tallystick.p2p.chain import ChainChangedError, ChainSize, ChainStream
 from tallystick.p2p.inbox import Inbox, Refusal
 from tallystick.p2p.outbox import Outbox
 from tallystick.p2p.permit import Permit
+from tallystick.p2p.stall import CHECKS, Stall
 from tallystick.wire import classic
 from tallystick.wire.reactions import Close
 
@@ -42,9 +40,6 @@ _FRAMES_A_TURN: Final = 256
 
 _FRAMES_SENT_A_TURN: Final = 4
 """So many frames are made for one peer before others have their turn."""
-
-_STALL_CHECKS: Final = 4
-"""Checks without progress before a peer counts as stalled."""
 
 _REASON_BYTES: Final = 123
 """A control frame has at most 125 bytes, two of them the code (RFC 6455, section 5.5)."""
@@ -59,19 +54,6 @@ class Shared:
     ledger: Ledger
     permit: Permit
     chain_size: ChainSize
-
-
-@dataclass(slots=True)
-class _Stall:
-    """Counts checks at which something waited and nothing had moved since the last one."""
-
-    progress: int = 0
-    checks: int = 0
-
-    def is_over(self, *, waiting: bool, progress: int) -> bool:
-        self.checks = self.checks + 1 if waiting and progress == self.progress else 0
-        self.progress = progress
-        return self.checks >= _STALL_CHECKS
 
 
 class PeerSocket(asyncio.Protocol):
@@ -101,7 +83,7 @@ class PeerSocket(asyncio.Protocol):
         self._cause: tuple[str, Rule | None] | None = None
         self._lost = False
         self._news = asyncio.Event()
-        self._sending_stall, self._arriving_stall = _Stall(), _Stall()
+        self._sending_stall, self._arriving_stall = Stall(), Stall()
         self._permit_checks = 0
         self._timers: dict[str, asyncio.TimerHandle | asyncio.Handle] = {}
         self._measuring: asyncio.Task[None] | None = None
@@ -450,7 +432,7 @@ class PeerSocket(asyncio.Protocol):
         self._timers[name] = self._loop.call_later(delay_ms / 1000, then) if delay_ms else self._loop.call_soon(then)
 
     def _check_later(self) -> None:
-        self._after("check", max(1, self._limits.outbox_stall_ms // _STALL_CHECKS), self._check)
+        self._after("check", max(1, self._limits.outbox_stall_ms // CHECKS), self._check)
 
     def _check(self) -> None:
         """Does anything stand still that should move?"""
@@ -463,7 +445,7 @@ class PeerSocket(asyncio.Protocol):
             self._drop(Rule.MESSAGE_ARRIVES_IN_TIME, "it stopped in the middle of a large message")
             return
         self._permit_checks += arriving
-        patience_checks = self._limits.large_message_ms * _STALL_CHECKS // self._limits.outbox_stall_ms
+        patience_checks = self._limits.large_message_ms * CHECKS // self._limits.outbox_stall_ms
         if self._permit_checks > patience_checks and self._shared.permit.contended:
             self._drop(Rule.MESSAGE_ARRIVES_IN_TIME, "it took too long over a large message while others waited")
             return
