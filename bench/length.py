@@ -97,9 +97,7 @@ def rows(rounds: int = 5) -> list[str]:
     verified, bare = statistics.median(rate for rate, _ in rates), statistics.median(rate for _, rate in rates)
     ratios = sorted(ours / theirs for ours, theirs in rates)
     kept = f"| memory at {BLOCKS:,} blocks | {at_full:.0f} MiB | at 0 blocks {at_0:.0f} MiB "
-    again = (
-        f"| ready again with {BLOCKS:,} blocks | {spread(ready, '.2f')} s | empty folder {spread(started, '.2f')} s "
-    )
+    again = f"| ready again with {BLOCKS:,} blocks | {spread(ready)} s | empty folder {spread(started)} s "
     checked = f"| `verify`, {BLOCKS:,} blocks | {verified:,.0f} blocks/s | bare SELECT and hashlib {bare:,.0f}/s "
     return [
         kept + f"| **+{at_full - at_0:.0f} MiB** | +60 MB |",
