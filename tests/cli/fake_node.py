@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -55,6 +55,12 @@ def problem(status: int, detail: str) -> Answer:
     return Answer(value, status, "application/problem+json")
 
 
+class Waiting(ThreadingHTTPServer):
+    """Closing it waits for the requests under way: none of them speaks up in the next test."""
+
+    daemon_threads = False
+
+
 @contextmanager
 def fake_node(respond: Respond) -> Iterator[FakeNode]:
     """Serve `respond` on a free port of loopback."""
@@ -73,14 +79,15 @@ def fake_node(respond: Respond) -> Iterator[FakeNode]:
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answer.body)
+            with suppress(ConnectionError):  # whoever asked may leave before the end
+                self.wfile.write(answer.body)
 
         do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names http.server calls
 
         def log_message(self, *_args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Waiting(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     node.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -26,7 +26,7 @@ def run(*arguments: str, stdin: str | bytes | None = None, env: Mapping[str, str
     result = CliRunner().invoke(app, list(arguments), input=stdin, env=dict(env or {}), prog_name="tallystick")
     ran = Ran(result.exit_code, result.stdout, result.stderr)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "Traceback" not in ran.out + ran.err
+    assert "Traceback" not in ran.out + ran.err, ran.out + ran.err
     return ran
 
 
