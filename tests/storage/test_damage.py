@@ -143,6 +143,19 @@ def test_a_file_cut_short_is_told(sound: Path, tmp_path: Path, pages: float) -> 
     use(path)
 
 
+def test_damage_that_sqlite_quotes_in_its_message_is_told(sound: Path, tmp_path: Path) -> None:
+    """Python raises UnicodeDecodeError in place of SQLite's own error when the message is not UTF-8."""
+
+    def spoil(content: bytearray) -> None:
+        at = content.index(b"CREATE TABLE tips")
+        content[at + 13 : at + 17] = b"t\xc5ps"
+
+    path = damaged(sound, tmp_path / "spoilt", spoil)
+    for opening in (verify, open_reader, open_store):
+        with pytest.raises(StoreCorruptError, match="is damaged"):
+            opening(path, CLASSIC)
+
+
 def test_the_sound_ledger_is_sound(sound: Path, tmp_path: Path) -> None:
     path = damaged(sound, tmp_path / "same", lambda _: None)
     assert verify(path, CLASSIC, thorough=True).tip == OTHERS[54].hash

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from tallystick.chain.contracts import Reader
 from tallystick.chain.writes import AddSide, Append
+from tallystick.errors import StoreError
 from tallystick.model.block import Block
 from tallystick.model.network import CLASSIC
 from tallystick.storage import hash_index
@@ -141,6 +142,53 @@ def test_an_index_that_fails_while_the_node_runs_is_put_aside(tmp_path: Path) ->
     reader.close()
     store.close()
     store, reader = open_store(tmp_path, CLASSIC, EAGER)
+    check_finds(reader, [GENESIS, *BLOCKS, *more])
+    reader.close()
+    store.close()
+
+
+def failing(_key: bytes) -> NoReturn:
+    raise StoreError("a broken disk")
+
+
+def test_what_an_index_has_learnt_since_the_start_is_not_lost_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blocks of which only the file knew are compared one by one from then on; and the log says why that is slow."""
+    store, reader = open_store(tmp_path, CLASSIC, EAGER)
+    for block in BLOCKS:
+        commit(store, Append([block]))
+        store._index.wait()
+    check_finds(reader, [GENESIS, *BLOCKS])
+    assert store._index._file is not None
+    monkeypatch.setattr(store._index._file, "candidates", failing)
+    check_finds(reader, [GENESIS, *BLOCKS])
+    reader.close()
+    store.close()
+    assert capsys.readouterr().out.count("index of hashes failed") == 1
+
+
+def test_an_index_put_aside_while_it_is_being_written_stays_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the thread wrote into a file that nobody reads any more is no knowledge."""
+    indexed(tmp_path)
+    store, reader = open_store(tmp_path, CLASSIC, replace(WIDE, index_batch=20))
+    hold, resume = threading.Event(), threading.Event()
+
+    def no_slices(*_: Any) -> list[list[hash_index.Entry]]:  # noqa: ANN401 - of the real one
+        hold.set()
+        assert resume.wait(30)
+        return []
+
+    monkeypatch.setattr(hash_index, "_slices", no_slices)
+    more = branch(BLOCKS[-1], *(f"more {i}" for i in range(30)))
+    commit(store, Append(more))
+    assert hold.wait(30)
+    store._index._put_aside(StoreError("a broken disk"))
+    resume.set()
+    store._index.wait()
+    commit(store)
     check_finds(reader, [GENESIS, *BLOCKS, *more])
     reader.close()
     store.close()

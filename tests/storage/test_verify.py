@@ -119,6 +119,7 @@ def test_a_bad_block_is_found_wherever_a_page_ends(folder: Path, page: int, monk
         ("UPDATE lost SET idx = idx + 1", "mined again"),
         ("INSERT INTO lost VALUES (1, randomblob(32))", "mined again"),
         ("DELETE FROM carriers", "not accounted for"),
+        ("UPDATE side SET run = 99 WHERE seq = 9", "of another branch"),
         ("UPDATE blocks SET mark = NULL WHERE length(mark) = 32", None),
     ],
 )
@@ -131,6 +132,15 @@ def test_what_is_kept_beside_the_chain_is_held_against_its_source(
         return
     with pytest.raises(StoreCorruptError, match=said):
         verify(storied, CLASSIC)
+
+
+def test_two_branches_told_as_one_are_damage(tmp_path: Path) -> None:
+    with on_disk(tmp_path) as (store, _):
+        commit(store, AddSide(branch(GENESIS, "a", "b")), AddSide(branch(GENESIS, "c")))
+    assert verify(tmp_path, CLASSIC).side_blocks == 3
+    edit(tmp_path, "UPDATE side SET run = 1")
+    with pytest.raises(StoreCorruptError, match="of another branch"):
+        verify(tmp_path, CLASSIC)
 
 
 def test_a_wrong_index_is_removed_when_no_node_runs(folder: Path) -> None:

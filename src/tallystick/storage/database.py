@@ -31,6 +31,9 @@ REASON_CHARACTERS: Final = 200
 
 Row = tuple[Any, ...]
 
+_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""The second is raised in place of the first when SQLite quotes damaged bytes in its message."""
+
 PRIMARY_CODE: Final = 0xFF
 """SQLite keeps the kind of an error in the low byte and its details above it (sqlite.org/rescode.html)."""
 
@@ -96,7 +99,7 @@ class Database:
             raise self.failure
         try:
             return self._connection.execute(sql, parameters).rowcount
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self.failure = explain(error, self.path)
             raise self.failure from error
 
@@ -106,7 +109,7 @@ class Database:
             raise self.failure
         try:
             self._connection.executemany(sql, rows)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self.failure = explain(error, self.path)
             raise self.failure from error
 
@@ -128,7 +131,7 @@ class Database:
             cursor = self._connection.execute(sql, parameters)
             row = cursor.fetchone()
             cursor.close()  # else the statement, and with it a read transaction, stays open
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise explain(error, self.path) from error
         return row
 
@@ -136,7 +139,7 @@ class Database:
         """All rows; for results that are bounded by the query."""
         try:
             return self._connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise explain(error, self.path) from error
 
     @contextmanager
@@ -181,11 +184,11 @@ def translated(path: Path) -> Iterator[None]:
     """Tell errors of SQLite as ours, naming the file."""
     try:
         yield
-    except sqlite3.Error as error:
+    except _ERRORS as error:
         raise explain(error, path) from error
 
 
-def explain(error: sqlite3.Error, path: Path) -> StoreError:
+def explain(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> StoreError:
     """What an error of SQLite means for the operator. Errors that only a bug can cause are raised as they are."""
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         raise error

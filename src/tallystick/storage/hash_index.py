@@ -28,18 +28,21 @@ from heapq import merge
 from pathlib import Path
 from typing import Final, Protocol
 
+import structlog
+
 from tallystick.errors import StoreError
 from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder, create_file, told
 from tallystick.storage.schema import NOTHING_INDEXED, read_count, read_meta, write_meta
 
+_log: Final = structlog.get_logger("tallystick.storage")
+
 SORTED_AT_ONCE: Final = 5_000
 """Sorting holds the interpreter; in slices of this many no other thread waits longer than a few ms."""
 
 Entry = tuple[int, int]
 """Prefix and index of a block."""
-
 
 Memory = dict[int, int | tuple[int, ...]]
 """Prefix to index; to several where prefixes collide, which somebody may have worked for."""
@@ -159,8 +162,8 @@ class HashIndex:
         if self._file is not None:
             try:
                 yield from self._file.candidates(key)
-            except StoreError:
-                self._put_aside()
+            except StoreError as error:
+                self._put_aside(error)
 
     def gap(self) -> tuple[int, int]:
         return self.indexed_to, max(self._covered_from, self.indexed_to)
@@ -205,10 +208,11 @@ class HashIndex:
         self.indexed_to = max(self.indexed_to, min(job.durable_to, self._ceiling))
         if self.indexed_to >= self._older_upto:
             self._older = {}
+            self._covered_from = max(self._covered_from, self._older_upto)
         if done:
             self._job = None
             if job.failure is not None:
-                self._put_aside()
+                self._put_aside(job.failure)
 
     def record(self, ledger: Database, stored: int) -> int:
         """Write `indexed_to` into the running transaction if it differs from `stored`; returns what is stored now."""
@@ -234,12 +238,14 @@ class HashIndex:
             self._file.close()
             self._file = None
 
-    def _put_aside(self) -> None:
+    def _put_aside(self, why: StoreError) -> None:
         """The file failed us. It is derived: do without until the next start builds a new one."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self.indexed_to = NOTHING_INDEXED
+        if self._file is None:
+            return
+        _log.warning("the index of hashes failed; finding blocks by hash is slow until the next start", why=str(why))
+        self._file.close()
+        self._file = None
+        self.indexed_to = self._ceiling = NOTHING_INDEXED  # whatever the running job still writes there
 
 
 class _Job(threading.Thread):
@@ -316,32 +322,15 @@ def _belongs(file: IndexFile, pair: str) -> bool:
         return False
 
 
-class FileFinder:
-    """Candidates for those who look at a ledger that another process may be writing."""
+class NoIndex:
+    """The finder of those who only look, and seldom for a hash: they compare the blocks one by one."""
 
-    def __init__(self, folder: DataFolder, ledger: Database) -> None:
+    def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
-        self._file: IndexFile | None = None
-        self._pair = ""
-        with suppress(StoreError):
-            self._file = IndexFile(folder.hashes, "ro")
-            self._pair = self._file.pair()
 
-    def candidates(self, key: bytes) -> list[int]:
-        if self._file is not None:
-            try:
-                return self._file.candidates(key)
-            except StoreError:
-                self.close()
-        return []
+    def candidates(self, _key: bytes) -> tuple[int, ...]:
+        return ()
 
     def gap(self) -> tuple[int, int]:
         (tip,) = self._ledger.one("SELECT max(idx) FROM blocks")
-        if self._file is None or read_meta(self._ledger, "pair") != self._pair:
-            return NOTHING_INDEXED, tip
-        return read_count(self._ledger, "indexed_to"), tip
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        return NOTHING_INDEXED, tip

@@ -16,7 +16,7 @@ from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import Network
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
-from tallystick.storage.hash_index import FileFinder, HashIndex
+from tallystick.storage.hash_index import HashIndex, NoIndex
 from tallystick.storage.reader import SqliteReader
 from tallystick.storage.schema import check_is_ours, create, is_blank, use_log
 from tallystick.storage.sqlite import SqliteStore
@@ -45,7 +45,7 @@ def open_store(
         index = HashIndex(folder, ledger, limits)
         opened.append(index)
         store = SqliteStore(folder, ledger, index, limits)
-        reader = SqliteReader(Database.open(folder.ledger, mode="look"), index, limits, release=lambda: None)
+        reader = SqliteReader(Database.open(folder.ledger, mode="look"), index, limits)
         index.committed(store.tip_index)
     except BaseException:
         for each in opened:
@@ -65,11 +65,10 @@ def open_reader(path: Path, network: Network, limits: Limits = LIMITS) -> Sqlite
     ledger = Database.open_to_look(folder.ledger)
     try:
         check_is_ours(ledger, network)
-        finder = FileFinder(folder, ledger)
     except BaseException:
         ledger.close()
         raise
-    return SqliteReader(ledger, finder, limits, release=finder.close)
+    return SqliteReader(ledger, NoIndex(ledger), limits)
 
 
 def check_newest(ledger: Database, count: int) -> None:

@@ -6,7 +6,7 @@ caller, so that the log never waits for a reader to be copied into the main file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tallystick.chain.contracts import Fork, Found
 from tallystick.errors import StoreCorruptError
@@ -23,11 +23,10 @@ SIDE = "SELECT idx, hash, timestamp, data, previous_hash, mark FROM side"
 class SqliteReader:
     """A `Reader` of a ledger file."""
 
-    def __init__(self, database: Database, finder: Finder, limits: Limits, release: Callable[[], None]) -> None:
+    def __init__(self, database: Database, finder: Finder, limits: Limits) -> None:
         self._database = database
         self._finder = finder
         self._limits = limits
-        self._release = release
 
     def tip(self) -> Header:
         row = self._database.one(
@@ -138,6 +137,7 @@ class SqliteReader:
         fork: Header | None = None
         while run not in known:
             passed.append(run)
+            known[run] = None  # for now: where damage made a ring of runs, the walk ends
             lowest = self._database.one(
                 "SELECT idx, previous_hash FROM side WHERE run = ? ORDER BY idx LIMIT 1", (run,)
             )
@@ -164,4 +164,3 @@ class SqliteReader:
 
     def close(self) -> None:
         self._database.close()
-        self._release()

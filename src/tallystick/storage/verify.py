@@ -172,7 +172,20 @@ def _check_side(ledger: Database) -> int:
     childless = "SELECT seq FROM side s WHERE NOT EXISTS (SELECT 1 FROM side c WHERE c.previous_hash = s.hash)"
     if _differ(ledger, "SELECT seq FROM tips", childless):
         raise _inconsistent("The tips of the branches are wrong")
+    for wrong in (_TWICE_IN_A_RUN, _NOT_IN_ITS_PARENTS_RUN):
+        if (block := ledger.one(wrong)) is not None:
+            raise _inconsistent("A block beside the chain is told to be of another branch than it is", block[0])
     return count
+
+
+_TWICE_IN_A_RUN: Final = (
+    "SELECT s.idx FROM side s JOIN side o ON o.run = s.run AND o.idx = s.idx AND o.seq > s.seq LIMIT 1"
+)
+_NOT_IN_ITS_PARENTS_RUN: Final = """
+    SELECT s.idx FROM side s JOIN side p ON p.hash = s.previous_hash AND p.seq < s.seq AND p.run != s.run
+    WHERE EXISTS (SELECT 1 FROM side l WHERE l.run = s.run AND l.idx < s.idx) LIMIT 1"""
+"""A block that was not the first of its run when it came had joined its parent (see `side`); a parent that came
+later, after it had been dropped once, began a run of its own."""
 
 
 def _is_block(index: Any, parent: Any, timestamp: Any, data: Any, key: Any) -> bool:  # noqa: ANN401 - a disk may hold anything
