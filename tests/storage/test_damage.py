@@ -147,8 +147,9 @@ def test_damage_that_sqlite_quotes_in_its_message_is_told(sound: Path, tmp_path:
     """Python raises UnicodeDecodeError in place of SQLite's own error when the message is not UTF-8."""
 
     def spoil(content: bytearray) -> None:
-        at = content.index(b"CREATE TABLE tips")
-        content[at + 13 : at + 17] = b"t\xc5ps"
+        for was, now in ((b"tabletipstips", b"tablet\xc5pstips"), (b"CREATE TABLE tips", b"CREATE TABEL tips")):
+            at = content.index(was)
+            content[at : at + len(was)] = now
 
     path = damaged(sound, tmp_path / "spoilt", spoil)
     for opening in (verify, open_reader, open_store):
