@@ -150,7 +150,7 @@ def test_an_export_that_fails_leaves_no_file(data_dir: Path, tmp_path: Path, mon
     assert ran.code == ExitCode.FOLDER
     assert "Block 7" in ran.err
     assert list(out.iterdir()) == []
-    assert "does not exist" in run("export", str(tmp_path / "no" / "f"), "--data-dir", str(data_dir)).err
+    assert "No such file" in run("export", str(tmp_path / "no" / "f"), "--data-dir", str(data_dir)).err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")

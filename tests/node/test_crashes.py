@@ -36,13 +36,12 @@ class Failing(Database):
     steps_left: ClassVar[int]
     kept: ClassVar[bool]
 
-    def write(self, sql: str, parameters: Sequence[object] = ()) -> int:
+    def write(self, sql: str, parameters: Sequence[object] = ()) -> None:
         if self._fails() and not Failing.kept:
             raise self._failed()
-        changed = super().write(sql, parameters)
+        super().write(sql, parameters)
         if self._failing():
             raise self._failed()
-        return changed
 
     def write_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         if self._fails() and not Failing.kept:

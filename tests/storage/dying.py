@@ -33,13 +33,12 @@ class Dying(Database):
 
     note: ClassVar[Path]
 
-    def write(self, sql: str, parameters: Sequence[object] = ()) -> int:
+    def write(self, sql: str, parameters: Sequence[object] = ()) -> None:
         self._arrive(after=False)
-        changed = super().write(sql, parameters)
+        super().write(sql, parameters)
         if sql == "COMMIT" and Dying.batches_done >= 0:
             Dying.batches_done += 1
         self._arrive(after=True)
-        return changed
 
     def write_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         self._arrive(after=False)

@@ -12,6 +12,7 @@ from tallystick.chain.writes import Append
 from tallystick.errors import StoreError
 from tallystick.model.network import CLASSIC
 from tallystick.storage import backup as module
+from tallystick.storage import folder
 from tallystick.storage.backup import backup
 from tallystick.storage.database import Database
 from tallystick.storage.verify import verify
@@ -77,7 +78,7 @@ def test_a_backup_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
         def refuse(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(module, "_sync_file", refuse)
+        monkeypatch.setattr(folder, "sync", refuse)
         with pytest.raises(StoreError, match="No space left"):
             backup(tmp_path / "data", tmp_path / "copy", CLASSIC)
     assert [file.name for file in tmp_path.iterdir()] == ["data"]
@@ -85,9 +86,10 @@ def test_a_backup_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "copy"
-    monkeypatch.setattr(module, "_sync_file", lambda _: target.write_text("quicker"))
-    with on_disk(tmp_path / "data"), pytest.raises(StoreError, match="appeared in the meantime"):
-        backup(tmp_path / "data", target, CLASSIC)
+    with on_disk(tmp_path / "data"):
+        monkeypatch.setattr(folder, "sync", lambda _: target.write_text("quicker"))
+        with pytest.raises(StoreError, match="appeared in the meantime"):
+            backup(tmp_path / "data", target, CLASSIC)
     assert target.read_text() == "quicker"
     assert {file.name for file in tmp_path.iterdir()} == {"data", "copy"}
 

@@ -68,9 +68,10 @@ class Failing(Database):
     outcome: ClassVar[int]
     """1 when the step that failed was a commit that reached the disk: of it nobody could know."""
 
-    def write(self, sql: str, parameters: Sequence[object] = ()) -> int:
+    def write(self, sql: str, parameters: Sequence[object] = ()) -> None:
         if not self._due():
-            return super().write(sql, parameters)
+            super().write(sql, parameters)
+            return
         if self.kept:
             super().write(sql, parameters)
             Failing.outcome = int(sql == "COMMIT")

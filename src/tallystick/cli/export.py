@@ -27,13 +27,14 @@ def export(
 
     One block a line, genesis first. Reads only; a node may run on the folder meanwhile.
     """
+    from tallystick.storage.folder import USUAL_MODE, new_file  # noqa: PLC0415 - keeps --help quick
+
     place = folder.find(data_dir, config)
     if file == folder.STDIO:
         _write(place, sys.stdout.buffer)
         return
     target = Path(file)
-    folder.check_target(target)
-    with folder.whole_file(target) as out:
+    with new_file(target, USUAL_MODE) as partial, partial.open("wb") as out:
         blocks = _write(place, out)
     if as_json:
         terminal.say_json({"blocks": blocks, "file": file})

@@ -7,15 +7,13 @@ data folder it is a ledger, whose hash index is built at the first start.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
-from tallystick.errors import StoreError
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import Network
 from tallystick.storage.database import Database
-from tallystick.storage.folder import DataFolder, create_file, sync_folder, told
+from tallystick.storage.folder import DataFolder, new_file
 from tallystick.storage.opening import check_newest
 from tallystick.storage.schema import NOTHING_INDEXED, check_is_ours, write_meta
 
@@ -30,19 +28,8 @@ def backup(path: Path, target: Path, network: Network, limits: Limits = LIMITS) 
     """
     folder = DataFolder(path)
     folder.require()
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with told(target):
-        if target.exists():
-            raise StoreError(f"{target} exists already. Choose another name, or remove it first.")
-        create_file(partial)
-        try:
-            tip = _copy(folder, partial, network, limits)
-            _sync_file(partial)
-            _name(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-        sync_folder(target.parent)
-    return tip
+    with new_file(target) as partial:
+        return _copy(folder, partial, network, limits)
 
 
 def _copy(folder: DataFolder, partial: Path, network: Network, limits: Limits) -> int:
@@ -65,21 +52,3 @@ def _copy(folder: DataFolder, partial: Path, network: Network, limits: Limits) -
             copy.close()
     finally:
         source.close()
-
-
-def _sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _name(partial: Path, target: Path) -> None:
-    """Give the finished file its name, but never to a file that is there. `partial` may be left."""
-    try:
-        os.link(partial, target)
-    except FileExistsError:
-        raise StoreError(f"{target} appeared in the meantime. Choose another name.") from None
-    except OSError:  # a file system without hard links
-        partial.rename(target)

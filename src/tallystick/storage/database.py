@@ -93,12 +93,12 @@ class Database:
 
     # --- writing -------------------------------------------------------------------------------
 
-    def write(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Execute one statement that writes, or begins or ends a transaction. Returns the rows changed."""
+    def write(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        """Execute one statement that writes, or begins or ends a transaction."""
         if self.failure is not None:
             raise self.failure
         try:
-            return self._connection.execute(sql, parameters).rowcount
+            self._connection.execute(sql, parameters)
         except _ERRORS as error:
             self.failure = explain(error, self.path)
             raise self.failure from error

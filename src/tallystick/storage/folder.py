@@ -24,6 +24,9 @@ from tallystick.errors import StoreCorruptError, StoreError, StoreFullError, Sto
 
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+USUAL_MODE: Final = 0o666
+"""Of a file that is made to be passed on."""
+
 SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, by suffix."""
 
@@ -86,7 +89,7 @@ class DataFolder:
                     f"Put it back, restore a backup as {self.ledger}, or empty the folder to start afresh."
                 )
             create_file(self.ledger)
-            sync_folder(self.path)
+            sync(self.path)
 
     def require(self) -> None:
         """Make sure, for those who only look, that there is a ledger. Raises StoreError."""
@@ -106,18 +109,48 @@ def beside(file: Path, suffix: str) -> Path:
     return file.with_name(file.name + suffix)
 
 
-def create_file(path: Path) -> None:
-    """An empty file that only its owner can read; SQLite gives its log the same mode."""
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+def create_file(path: Path, mode: int = FILE_MODE) -> None:
+    """An empty file; by default one that only its owner can read, and SQLite gives its log the same mode."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
 
 
-def sync_folder(path: Path) -> None:
-    """Make names created or changed in this folder durable."""
+def sync(path: Path) -> None:
+    """Make durable what was written to a file, or which names are in a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def new_file(target: Path, mode: int = FILE_MODE) -> Iterator[Path]:
+    """A file to write, which becomes `target` once it is complete and on disk. The user's mask applies to `mode`.
+
+    Raises StoreError, and leaves nothing behind, when the target exists or cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    with told(target):
+        if target.exists():
+            raise StoreError(f"{target} exists already. Choose another name, or remove it first.")
+        create_file(partial, mode)
+        try:
+            yield partial
+            sync(partial)
+            _name(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync(target.parent)
+
+
+def _name(partial: Path, target: Path) -> None:
+    """Give a finished file its name, but never that of a file that is there. `partial` may be left."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise StoreError(f"{target} appeared in the meantime. Choose another name.") from None
+    except OSError:  # a file system without hard links
+        partial.rename(target)
 
 
 @contextmanager
