@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,7 @@ from tallystick.api.server import Server, is_this_machine, listen
 from tallystick.app import logs
 from tallystick.app.config import Config
 from tallystick.app.entropy import ENTROPY
+from tallystick.app.greeting import greeting, program_name
 from tallystick.app.runner import Runner, read_clock
 from tallystick.consensus import engine_for
 from tallystick.errors import StoreCorruptError
@@ -37,7 +39,7 @@ from tallystick.p2p.hub import Hub
 from tallystick.storage.opening import open_store
 from tallystick.storage.reader import SqliteReader
 from tallystick.storage.sqlite import SqliteStore
-from tallystick.wire.addresses import host_port, judge
+from tallystick.wire.addresses import judge
 
 GRACE_S: Final = 3.0
 """For answers under way and goodbyes to peers; with it a node stops well within 5 s."""
@@ -80,7 +82,7 @@ async def _serve(config: Config, say: Callable[[str], None]) -> None:
     runner.start(hub)
     server.open(runner, Door(hub))
     log.info("ready", version=__version__, after_ms=int((time.monotonic() - started_s) * 1000))
-    _greet(config, server, reader, say)
+    say(greeting(config, server.host, server.port, reader.tip(), program_name(sys.argv[0])))
     try:
         await asyncio.wait((stop, runner.failed), return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
@@ -161,24 +163,3 @@ def _size_of(config: Config) -> int | None:
     with contextlib.suppress(OSError):
         return sum(file.stat().st_size for file in config.data_dir.glob("ledger.sqlite*"))
     return None
-
-
-def _greet(config: Config, server: Server, reader: SqliteReader, say: Callable[[str], None]) -> None:
-    """What a person wants to know of a node that just started."""
-    where = host_port("127.0.0.1" if server.host == "0.0.0.0" else server.host, server.port)  # noqa: S104 - compared
-    where = where.replace("[::]", "[::1]")
-    token = ' -H "Authorization: Bearer $TOKEN"' if config.token else ""
-    tip = reader.tip()
-    say(
-        f"""Tallystick {__version__}, a node of the {config.network.name} network
-  listening on  http://{where}  (peers: ws://{where})
-  data in       {config.data_dir}
-  latest block  {tip.index}  {tip.hash}
-
-Try it:
-  curl http://{where}/blocks
-  curl http://{where}/mineBlock{token} -H 'Content-Type: application/json' -d '{{"data": "hello"}}'
-  tallystick status --url http://{where}
-
-Ctrl-C stops it."""
-    )

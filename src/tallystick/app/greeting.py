@@ -1,0 +1,55 @@
+"""What a node says to the person who started it: where it listens, its tip, and three commands to try.
+
+The commands are meant to be pasted into another terminal, whatever folder that is in. So the program is
+named by a path unless the shell finds it by its name, and a token is read from its file.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tallystick import __version__
+from tallystick.app.config import Config
+from tallystick.model.block import Header
+from tallystick.wire.addresses import host_port
+
+
+def greeting(config: Config, host: str, port: int, tip: Header, program: str) -> str:
+    """The whole text. `host` and `port` are what the node listens on, `program` how a shell calls this one."""
+    where = host_port({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104 - compared
+    url = shlex.quote(f"http://{where}")
+    write, read = config.token_file or config.read_token_file, config.read_token_file
+    return f"""Tallystick {__version__}, a node of the {config.network.name} network
+  listening on  http://{where}  (peers: ws://{where})
+  data in       {config.data_dir}
+  latest block  {tip.index}  {tip.hash}
+
+Try it, from another terminal:
+  curl {url}/blocks{_bearer(read)}
+  curl {url}/mineBlock{_bearer(write)} -H 'Content-Type: application/json' -d '{{"data": "hello"}}'
+  {program} status --url {url}{_token_option(read)}
+
+Ctrl-C stops it."""
+
+
+def _bearer(token_file: Path | None) -> str:
+    return "" if token_file is None else f' -H "Authorization: Bearer $(cat {shlex.quote(str(token_file.absolute()))})"'
+
+
+def _token_option(token_file: Path | None) -> str:
+    return "" if token_file is None else f" --token-file {shlex.quote(str(token_file.absolute()))}"
+
+
+def program_name(argv0: str, found: Callable[[str], str | None] = shutil.which) -> str:
+    """How a shell in any folder calls this program, which was started as `argv0` (`sys.argv[0]`)."""
+    path = Path(argv0)
+    if path.name == "__main__.py":  # python -m tallystick
+        return f"{shlex.quote(sys.executable)} -m tallystick"
+    known = found(path.name)
+    if known is not None and Path(known).absolute() == path.absolute():
+        return path.name
+    return shlex.quote(str(path.absolute()))
