@@ -17,6 +17,7 @@ it write timestamps as strings, as its predecessor pynaivechain does.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket as sockets
@@ -29,6 +30,7 @@ from typing import Any
 import websockets
 from sanic import HTTPResponse, Request, Sanic, Websocket
 from sanic import json as json_response
+from sanic.exceptions import WebsocketClosed
 
 QUERY_LATEST, QUERY_ALL, RESPONSE_BLOCKCHAIN = range(3)
 
@@ -157,7 +159,7 @@ class BookNode:
     async def accept(self, _request: Request, socket: Websocket) -> None:
         try:
             await self.converse(socket)
-        except websockets.ConnectionClosed:
+        except (websockets.ConnectionClosed, WebsocketClosed, asyncio.CancelledError):  # today's Sanic says all three
             self.sockets.remove(socket)
 
     @staticmethod

@@ -18,49 +18,20 @@ from typing import Any, Final
 PATIENCE_S: Final = 30.0
 """Far more than anything here takes; only a real failure waits for so long."""
 
+START: Final = (sys.executable, "-m", "tallystick", "start")
+BOOK_NODE: Final = Path(__file__).parents[1] / "book_node.py"
+
 LISTENING: Final = re.compile(r"listening on  http://127\.0\.0\.1:(\d+)")
 
 
-class NodeProcess:
-    """`tallystick start` on a data folder; `port` stays the same from one start to the next."""
+class Served:
+    """A process that serves the REST interface of a node."""
 
-    def __init__(self, folder: Path, *peers: str, options: tuple[str, ...] = ()) -> None:
-        self.folder = folder
-        self.peers = peers
-        self.options = options
-        self.port = 0
-        self.process: subprocess.Popen[str] | None = None
-        self.log = folder.with_name(folder.name + ".log")
+    port = 0
+    process: subprocess.Popen[str] | None = None
 
-    def start(self, before: Callable[[], None] | None = None) -> None:
-        """Start and wait until it says what it listens on. `before` runs in the new process first."""
-        command = [
-            sys.executable,
-            "-m",
-            "tallystick",
-            "start",
-            "--port",
-            str(self.port),
-            "--data-dir",
-            str(self.folder),
-        ]
-        for peer in self.peers:
-            command += ["--peer", peer]
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, *self.options],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment(),
-                preexec_fn=before,  # noqa: PLW1509 - limits of a child that does nothing else before exec
-            )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if match := LISTENING.search(line):
-                self.port = int(match[1])
-                return
-        raise AssertionError(f"the node did not start: {self.log.read_text()}")
+    def start(self) -> None:
+        raise NotImplementedError
 
     @property
     def address(self) -> str:
@@ -123,6 +94,68 @@ class NodeProcess:
             self.process.stdout.close()
 
 
+class NodeProcess(Served):
+    """`tallystick start` on a data folder; `port` stays the same from one start to the next."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *peers: str,
+        options: tuple[str, ...] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.peers = peers
+        self.options = options
+        self.variables = variables or {}
+        self.log = folder.with_name(folder.name + ".log")
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        """Start and wait until it says what it listens on. `before` runs in the new process first."""
+        command = [*START, "--port", str(self.port), "--data-dir", str(self.folder)]
+        for peer in self.peers:
+            command += ["--peer", peer]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(**self.variables),
+                preexec_fn=before,  # noqa: PLW1509 - limits of a child that does nothing else before exec
+            )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if match := LISTENING.search(line):
+                self.port = int(match[1])
+                return
+        raise AssertionError(f"the node did not start: {self.log.read_text()}")
+
+
+class BookProcess(Served):
+    """A node of the book (`tests/book_node.py`); what it mined is gone when it ends."""
+
+    def __init__(self, *peers: str, timestamps: str = "number") -> None:
+        self.peers = peers
+        self.timestamps = timestamps
+
+    def start(self) -> None:
+        """Start and wait until it says what it listens on."""
+        self.process = subprocess.Popen(
+            [sys.executable, BOOK_NODE],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment(PORT=str(self.port), PEERS=",".join(self.peers), BOOK_TIMESTAMPS=self.timestamps),
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("listening on "):
+                self.port = int(line.split()[-1])
+                return
+        raise AssertionError("the book's node did not start")
+
+
 def environment(**more: str) -> dict[str, str]:
     """Ours, without settings that would reach the node."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TALLYSTICK_")}
@@ -132,7 +165,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def nodes(*processes: NodeProcess) -> Iterator[None]:
+def nodes(*processes: Served) -> Iterator[None]:
     """Start these one after the other, and end them all."""
     try:
         for process in processes:
@@ -167,7 +200,7 @@ def met(what: Callable[[], bool]) -> bool:
         return False
 
 
-def connected(node: NodeProcess, count: int = 1) -> None:
+def connected(node: Served, count: int = 1) -> None:
     """Wait until `node` has so many peers."""
     eventually(lambda: len(node.get("/peers")) >= count, f"{count} peers never connected")
 

@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
@@ -16,6 +15,7 @@ import pytest
 
 from tests.system.processes import (
     PATIENCE_S,
+    START,
     NodeProcess,
     connected,
     environment,
@@ -155,7 +155,7 @@ def test_it_stops_within_5_s_with_exit_code_0(tmp_path: Path, number: signal.Sig
 def test_a_signal_at_any_moment_of_the_start_leaves_a_folder_that_opens(tmp_path: Path) -> None:
     """Catalogue row 101."""
     node = NodeProcess(tmp_path / "node")
-    command = [sys.executable, "-m", "tallystick", "start", "--port", "0", "--data-dir", str(node.folder)]
+    command = [*START, "--port", "0", "--data-dir", str(node.folder)]
     for delay_ms in range(0, 600, 60):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
