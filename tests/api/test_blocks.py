@@ -335,3 +335,16 @@ def test_data_arrives_and_leaves_as_it_is() -> None:
                 assert answer.headers["x-content-type-options"] == "nosniff"
 
     run(main())
+
+
+def test_head_of_the_chain_is_a_head_and_no_complaint(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with serving() as node:
+            for _ in range(2):  # the second on the same connection
+                answer = await node.client.head("/blocks")
+                assert answer.status_code == 200
+                assert "content-length" not in answer.headers
+                assert answer.content == b""
+
+    run(main())
+    assert caplog.records == []

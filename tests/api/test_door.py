@@ -247,3 +247,17 @@ def test_a_peer_counts_as_a_connection() -> None:
             await close(writer)
 
     run(main())
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_a_handshake_with_a_body_is_none(framing: bytes) -> None:
+    """What a program in between takes for a body must not become a peer's first words."""
+
+    async def main() -> None:
+        door = FakeDoor()
+        async with serving(door=door) as node:
+            received = await node.raw(KNOCK % (framing + b"Connection: close\r\n") + b"12345", end=True)
+            assert received.startswith(b"HTTP/1.1 400 ")
+            assert door.heads == []
+
+    run(main())

@@ -39,6 +39,10 @@ class StrictHttp(Http):
                 raise BadRequest("Bad chunked encoding")
         return await super().read()
 
+    async def head_response_ignored(self, data: bytes, end_stream: bool) -> None:  # type: ignore[override]  # noqa: FBT001 - Sanic awaits it, and forgot the async
+        """What an answer to HEAD does with a body: nothing."""
+        super().head_response_ignored(data, end_stream)
+
     def create_empty_request(self) -> None:
         """A request for the refusal of one that has none. Sanic would parse its URL again, and fail again."""
         self.url = None

@@ -145,6 +145,10 @@ class NodeProtocol(HttpProtocol):
         _ = self._desk.ledger  # nobody is let in before there is one
         if self._desk.door is None:
             raise Refusal(Fault.DOOR_CLOSED, "it runs without a door for peers")
+        if self._http.request_body:
+            raise Refusal(
+                Fault.BAD_REQUEST, "a WebSocket handshake has no body, or it could pass for frames; send none"
+            )
         transport = self.transport
         if transport is None or transport.is_closing():
             return
