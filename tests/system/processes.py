@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -112,12 +113,9 @@ class NodeProcess(Served):
 
     def start(self, before: Callable[[], None] | None = None) -> None:
         """Start and wait until it says what it listens on. `before` runs in the new process first."""
-        command = [*START, "--port", str(self.port), "--data-dir", str(self.folder)]
-        for peer in self.peers:
-            command += ["--peer", peer]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [*command, *self.options],
+                [*START, *self.arguments(), *self.options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -130,6 +128,11 @@ class NodeProcess(Served):
                 self.port = int(match[1])
                 return
         raise AssertionError(f"the node did not start: {self.log.read_text()}")
+
+    def arguments(self) -> list[str]:
+        """Where it listens, where its data is, whom it dials."""
+        dials = [text for peer in self.peers for text in ("--peer", peer)]
+        return ["--port", str(self.port), "--data-dir", str(self.folder), *dials]
 
 
 class BookProcess(Served):
@@ -154,6 +157,31 @@ class BookProcess(Served):
                 self.port = int(line.split()[-1])
                 return
         raise AssertionError("the book's node did not start")
+
+
+class Load(threading.Thread):
+    """Posts one text after the other until the node is gone; `acknowledged` holds what it was told is mined."""
+
+    def __init__(self, port: int, name: str) -> None:
+        super().__init__()
+        self.port, self.prefix = port, name
+        self.acknowledged: list[str] = []
+
+    def run(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        try:
+            while True:
+                data = f"{self.prefix} {len(self.acknowledged)}"
+                connection.request("POST", "/mineBlock", f'{{"data": "{data}"}}', {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    return
+                answer.read()
+                self.acknowledged.append(data)
+        except (OSError, HTTPException):
+            return  # the node was killed
+        finally:
+            connection.close()
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -205,7 +233,9 @@ def connected(node: Served, count: int = 1) -> None:
     eventually(lambda: len(node.get("/peers")) >= count, f"{count} peers never connected")
 
 
-def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a `tallystick` command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "tallystick", *arguments],
@@ -214,5 +244,5 @@ def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProces
         text=True,
         timeout=PATIENCE_S,
         check=False,
-        env=environment(),
+        env=environment(**(variables or {})),
     )

@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import threading
 import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from tests.system.processes import (
     PATIENCE_S,
     START,
+    Load,
     NodeProcess,
     connected,
     environment,
@@ -79,31 +79,6 @@ def test_a_peer_added_by_hand_is_dialled_again_after_a_restart(tmp_path: Path) -
         b.kill()
         b.start()
         assert b.get("/status")["peers"] == []
-
-
-class Load(threading.Thread):
-    """Posts one text after the other until the node is gone; `acknowledged` holds what it was told is mined."""
-
-    def __init__(self, port: int, name: str) -> None:
-        super().__init__()
-        self.port, self.prefix = port, name
-        self.acknowledged: list[str] = []
-
-    def run(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
-        try:
-            while True:
-                data = f"{self.prefix} {len(self.acknowledged)}"
-                connection.request("POST", "/mineBlock", f'{{"data": "{data}"}}', {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                if answer.status != 200:
-                    return
-                answer.read()
-                self.acknowledged.append(data)
-        except (OSError, HTTPException):
-            return  # the node was killed
-        finally:
-            connection.close()
 
 
 KILLS = int(os.environ.get("KILL_ROUNDS", "20"))
