@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -168,6 +169,18 @@ def test_data_that_looks_like_keys_is_data() -> None:
     for data in ('{"hash": 1, "hash": 2}', '":', '\\":', '"hash":', "a\\", '\\"', '"" :"":'):
         block = Block(data, "x", 1, "0", 1465154705)
         assert classic.decode(classic.response([block])) == classic.Response([as_unchecked(block)])
+
+
+@pytest.mark.parametrize("unit", ['":', '" :', '"'])
+def test_data_made_of_what_looks_like_keys_costs_no_more_than_other_data(unit: str) -> None:
+    """Catalogue row 109: a message may cost about five times its size."""
+    block = UncheckedBlock(unit * 50_000, "a" * 64, 1, "b" * 64, 1_700_000_000)
+    text = classic.response([block])
+    tracemalloc.start()
+    assert classic.decode(text) == classic.Response([block])
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 5 * len(text)
 
 
 def test_data_is_kept_byte_for_byte() -> None:
