@@ -114,6 +114,57 @@ def test_every_setting_is_an_option_of_start_and_documented() -> None:
         assert f"`{variable}`" in document
 
 
+# --- the catalogue of faults ------------------------------------------------------------------------
+
+FAULTS = {*range(1, 24), *range(31, 35), 38, 40, 42, 47, 51, 53, 54, 56, 57, *range(99, 111), *range(112, 121), 122}
+"""Rows of the catalogue of faults and attacks that concern this version."""
+
+DEFECTS = (
+    "appended whatever named our tip as its parent",
+    "sorting of hostile input, which raised",
+    "what it could not read escaped as an exception",
+    "after one peer died, every later broadcast raised",
+    "its broadcast waits for every socket in turn",
+    "only the first configured peer was ever dialled",
+    "what it mined it forgets when a longer chain comes",
+    "it compares the genesis block's hash only",
+    "a wrong hash made it raise a TypeError",
+    "it listened on 0.0.0.0 for anybody",
+    "it ran with debug pages on",
+    "any web page could open its WebSocket",
+    "it read bodies of any content type",
+)
+"""What the book's node does wrong, in the words of the test that shows that we do not."""
+
+
+def docstrings_of_tests() -> list[str]:
+    texts = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                texts.append(" ".join((ast.get_docstring(node) or "").split()))
+    return texts
+
+
+def rows_named(text: str) -> set[int]:
+    """`Catalogue row 7`, `Catalogue rows 1, 2 and 8-10`."""
+    rows: set[int] = set()
+    for listed in re.findall(r"[Cc]atalogue rows? ((?:\d+(?:-\d+)?(?:, | and )?)+)", text):
+        for first, last in re.findall(r"(\d+)(?:-(\d+))?", listed):
+            rows.update(range(int(first), int(last or first) + 1))
+    return rows
+
+
+def test_every_fault_of_the_catalogue_is_shown_by_a_test() -> None:
+    named = set().union(*(rows_named(text) for text in docstrings_of_tests()))
+    assert sorted(FAULTS - named) == []
+
+
+def test_every_defect_of_the_books_node_is_shown_not_to_be_ours() -> None:
+    texts = docstrings_of_tests()
+    assert [defect for defect in DEFECTS if not any(defect in text for text in texts)] == []
+
+
 # --- dependencies -----------------------------------------------------------------------------------
 
 

@@ -144,7 +144,7 @@ def test_a_node_without_a_store_lives_and_is_not_ready() -> None:
 
 
 def test_our_bugs_are_500_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    """Catalogue row 122."""
+    """Catalogue row 122, a defect of the book's node: it ran with debug pages on."""
 
     async def main() -> None:
         async with serving() as node:

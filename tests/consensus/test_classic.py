@@ -79,7 +79,10 @@ BROKEN = {
 
 @pytest.mark.parametrize(("block", "rule"), BROKEN.values(), ids=BROKEN.keys())
 def test_each_rule_alone(block: UncheckedBlock, rule: Rule) -> None:
-    """Catalogue rows 13, 16, 19, 20, 21 and 51, as far as they concern a block by itself."""
+    """Catalogue rows 13, 16, 19, 20, 21 and 51, as far as they concern a block by itself.
+
+    A defect of the book's node: a wrong hash made it raise a TypeError, from the line that should have logged it.
+    """
     with pytest.raises(RuleViolation) as caught:
         ENGINE.check_alone(block)
     assert caught.value.rule is rule
@@ -99,7 +102,7 @@ def test_digits_cannot_wander_between_fields() -> None:
 
 
 def test_a_forged_genesis_with_the_right_hash_is_refused() -> None:
-    """Catalogue row 22: the book compares the genesis block's hash only, and this one has it."""
+    """Catalogue row 22, a defect of the book's node: it compares the genesis block's hash only, and this one has it."""
     forged = unchecked(CLASSIC_GENESIS, timestamp=146515470, data="5my genesis block!!")
     assert block_hash(0, "0", 146515470, "5my genesis block!!") == CLASSIC_GENESIS.hash
     with pytest.raises(RuleViolation):

@@ -194,7 +194,9 @@ def test_data_is_kept_byte_for_byte() -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_anything_else_escape(text: bytes) -> None:
-    """Catalogue row 23: whatever arrives, the answer is a message or a broken rule."""
+    """Catalogue row 23, and a defect of the book's node: what it could not read escaped as an exception and left a
+    dead socket behind. Here whatever arrives, the answer is a message or a broken rule.
+    """
     try:
         classic.decode(text)
     except RuleViolation as broken:
