@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -262,3 +263,26 @@ def test_no_reader_keeps_the_log_from_being_cut(folder: Path) -> None:
             reader.page(tip.index - 3, 2)
             tip = block
         assert (folder / "ledger.sqlite-wal").stat().st_size < 3 * 4096 * 1000
+
+
+def replace(folder: Path) -> None:
+    shutil.copy(folder / "ledger.sqlite", folder / "copy")
+    (folder / "copy").rename(folder / "ledger.sqlite")
+
+
+@pytest.mark.parametrize("vanish", [lambda folder: (folder / "ledger.sqlite").unlink(), replace, shutil.rmtree])
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file cannot be removed")
+def test_nothing_is_acknowledged_once_the_ledger_is_not_there_any_more(
+    folder: Path, vanish: Callable[[Path], None]
+) -> None:
+    """What was written to a file without a name is gone when it is closed."""
+    store, reader = open_store(folder, CLASSIC)
+    try:
+        vanish(folder)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"ledger\.sqlite was removed or replaced .* start again"):
+                commit(store, Append([child(BLOCKS[-1], "lost?")], [OWN]))
+            store.rollback()
+    finally:
+        reader.close()
+        store.close()

@@ -43,6 +43,7 @@ class DataFolder:
         self.hashes = path / "hashes.sqlite"
         self._lock_file = path / "ledger.lock"
         self._lock: FileLock | None = None
+        self._watched: tuple[int, int] | None = None
 
     def claim(self) -> None:
         """Create the folder if need be, and take it for this process until `release`.
@@ -91,6 +92,26 @@ class DataFolder:
             create_file(self.ledger)
             sync(self.path)
 
+    def watch_ledger(self) -> None:
+        """Remember which file the ledger is, for `check_ledger`. Raises StoreError."""
+        with told(self.ledger):
+            self._watched = _identity(self.ledger)
+
+    def check_ledger(self) -> None:
+        """Make sure that the ledger is still the file that was opened. Raises StoreError.
+
+        On POSIX systems a file that was removed can be written on, and is gone once it is closed.
+        """
+        try:
+            found = _identity(self.ledger)
+        except OSError:
+            found = None
+        if found != self._watched:
+            raise StoreError(
+                f"{self.ledger} was removed or replaced while this node was running. "
+                "Put it back, or restore a backup, then start again."
+            )
+
     def require(self) -> None:
         """Make sure, for those who only look, that there is a ledger. Raises StoreError."""
         with told(self.path):
@@ -107,6 +128,11 @@ class DataFolder:
 def beside(file: Path, suffix: str) -> Path:
     """What SQLite calls the file that belongs to `file`."""
     return file.with_name(file.name + suffix)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def create_file(path: Path, mode: int = FILE_MODE) -> None:

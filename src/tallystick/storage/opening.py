@@ -37,6 +37,7 @@ def open_store(
         folder.prepare()
         ledger = database.open(folder.ledger)
         opened.append(ledger)
+        folder.watch_ledger()
         if is_blank(ledger):
             create(ledger, network)
         check_is_ours(ledger, network)

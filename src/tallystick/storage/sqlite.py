@@ -75,6 +75,11 @@ class SqliteStore:
             write_meta(self._database, "side_bytes", self._running.side_bytes)
             self._stored_side_bytes = self._running.side_bytes
         self._stored_indexed_to = self._index.record(self._database, self._stored_indexed_to)
+        try:
+            self._folder.check_ledger()
+        except StoreError as error:
+            self._database.failure = error
+            raise
         self._database.write("COMMIT")
         self._index.committed(self._running.tip_index)
 
