@@ -391,3 +391,16 @@ def test_a_long_history_of_switches_back_and_forth(pair: Pair) -> None:
         assert [(fork.fork, len(fork.blocks)) for fork in forks] == (
             [(header_of(GENESIS), len(tips[(turn + 1) % 2]))] if turn else []
         )
+
+
+def test_a_branch_with_a_branching_at_every_block_is_walked_so_far_and_no_further(tmp_path: Path) -> None:
+    with on_disk(tmp_path, replace(WIDE, fork_runs=10)) as (store, reader):
+        commit(store, Append(branch(GENESIS, *"abcdefghijklmnopqrstuvwxyz")))
+        stem = GENESIS
+        for depth in range(1, 20):
+            leaf, parent = child(stem, "leaf"), child(stem, "stem")
+            commit(store, AddSide([leaf]), AddSide([parent]))
+            stem = parent
+            latest, *_ = reader.forks(1)
+            assert latest.tip.hash == stem.hash
+            assert latest.fork == (header_of(GENESIS) if depth <= 10 else None)

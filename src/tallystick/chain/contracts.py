@@ -106,7 +106,8 @@ class Fork(NamedTuple):
     """A branch that was left: what a reorg removed, or what never was on the best chain."""
 
     fork: Header | None
-    """The last block it shares with the best chain; None when that is not known, for older blocks were dropped."""
+    """The last block it shares with the best chain; None when that is not known, for older blocks were dropped,
+    or the way there is too ragged (`Limits.fork_runs`)."""
 
     tip: Header
     blocks: Sequence[Found]

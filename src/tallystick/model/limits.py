@@ -179,3 +179,7 @@ class Limits:
 
 LIMITS = Limits()
 """The defaults."""
+    fork_runs: int = 10_000
+    """Unbranched stretches walked down for one answer to see where forks leave the best chain. A peer can make
+    side branches with a branching at every block, and the walk holds up everybody."""
+

@@ -131,11 +131,14 @@ class SqliteReader:
     def _fork_of(self, run: int, known: dict[int, Header | None]) -> Header | None:
         """The last block that a run shares with the best chain; None when the blocks in between were dropped.
 
-        One step a run (see `side`), and `known` remembers, so that branches of one stem walk it once.
+        One step a run (see `side`), and `known` remembers, so that branches of one stem walk it once. After
+        `Limits.fork_runs` steps for one answer it is None too.
         """
         passed = []
         fork: Header | None = None
         while run not in known:
+            if len(known) >= self._limits.fork_runs:
+                break
             passed.append(run)
             known[run] = None  # for now: where damage made a ring of runs, the walk ends
             lowest = self._database.one(
