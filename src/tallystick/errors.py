@@ -54,6 +54,17 @@ class Rule(enum.StrEnum):
     PEER_IS_KNOWN = "peer-is-known"
 
 
+def shown(value: object, most: int = 80) -> str:
+    """A foreign value as it may stand in a message: quoted, escaped to ASCII, and about `most` characters of it.
+
+    Integers are cut before they are written out, for Python refuses to write very long ones.
+    """
+    if isinstance(value, int) and abs(value) >= 10**most:
+        return f"a number of more than {most} digits"
+    text = ascii(value[: most + 1] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= most else text[:most] + "..."
+
+
 class TallystickError(Exception):
     """Root of every error this package raises on purpose. `str()` of it is a sentence for a person."""
 

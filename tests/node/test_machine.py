@@ -208,6 +208,13 @@ def test_a_peer_that_only_ever_sends_its_latest_is_not_asked_in_a_loop(node: Pla
     assert node.said_to(1) == [QueryAll()]
 
 
+def test_a_peer_that_answers_with_a_part_of_its_chain_is_not_asked_in_a_loop(node: Player) -> None:
+    node.opens(1)
+    part = grow(GENESIS, "a1", "a2", "a3", "a4")[2:]
+    asked = sum(QueryAll() in (node.hears(1, *part) and node.said_to(1)) for _ in range(50))
+    assert asked == 1
+
+
 # --- hostile messages -------------------------------------------------------------------------------
 
 BLOCK = json.loads(msgspec.json.encode(grow(GENESIS, "a1")[0]))
@@ -338,6 +345,59 @@ def test_a_large_tip_is_not_a_lever() -> None:
     assert len(holds) == 3
 
 
+def test_messages_that_are_ignored_are_counted_too() -> None:
+    node = Player(Limits(received_bytes_per_minute=10 * KIB))
+    node.opens(1)
+    stray = grow(GENESIS, "a1", "x" * 4 * KIB)[1]
+    for _ in range(4):
+        node.hears(1, stray)
+    assert node.one(Hold).peer == 1
+
+
+def test_deep_switches_for_a_few_bytes_are_read_ever_slower() -> None:
+    """Catalogue row 56: both branches are known, and each message adds just enough to change sides."""
+    node = Player(Limits(received_bytes_per_minute=MIB))
+    node.opens(1)
+    branches = [grow(GENESIS, *(f"{name} {n}" for n in range(length))) for name, length in (("a", 200), ("b", 201))]
+    for branch in branches:
+        node.hears(1, GENESIS, *branch)
+    held_ms = 0
+    for turn in range(100):
+        branch = branches[turn % 2]
+        branch += grow(branch[-1], "more", "more")
+        for block in branch[-2:]:
+            node.hears(1, block)
+            held_ms += sum(hold.for_ms for hold in node.all(Hold))
+        assert node.chain()[-1] == branch[-1]
+    assert held_ms > 60_000
+
+
+def test_looking_for_a_lost_beginning_is_not_free() -> None:
+    """The oldest blocks of a long side branch were dropped; every message of it makes us look for them."""
+    node = Player(Limits(received_bytes_per_minute=200 * KIB, side_bytes=100_000), max_reorg=1)
+    node.opens(1)
+    node.posts("1")
+    node.posts("2")
+    theirs = grow(GENESIS, *(f"b{n}" for n in range(600)))
+    node.hears(1, GENESIS, *theirs)
+    node.opens(2)
+    next_one = grow(theirs[-1], "next")[0]
+    held_ms = 0
+    for _ in range(10):
+        node.hears(2, next_one)
+        held_ms += sum(hold.for_ms for hold in node.all(Hold))
+    assert held_ms > 10_000
+
+
+def test_what_a_peer_makes_us_remember_is_short(node: Player) -> None:
+    node = Player(dial=["ws://a:1"])
+    node.wait(0)
+    node.tell(DialFailed("ws://a:1", "x" * 100_000))
+    node.opens(1, "8.8.8.8:1")
+    node.tell(PeerClosed(1, "x" * 100_000, Rule.FRAME_KIND_FITS_DIALECT))
+    assert len(repr(node.node.status(node.now, node.store))) < 2_000
+
+
 # --- reorgs and duties ------------------------------------------------------------------------------
 
 
@@ -418,6 +478,24 @@ def test_a_reorg_beyond_the_operators_limit_is_an_alarm_not_a_crime() -> None:
     assert node.node.welcome("8.8.8.8", node.now)
 
 
+def test_a_branch_that_was_refused_is_followed_once_the_operator_allows_it(node: Player) -> None:
+    """The peer's tip is known already, kept beside the chain; nothing new arrives, yet it is the better one."""
+    node.max_reorg = 1
+    node.restart()
+    node.opens(1)
+    node.posts("1")
+    node.posts("2")
+    theirs = grow(GENESIS, "b1", "b2", "b3")
+    node.hears(1, GENESIS, *theirs)
+    alarms = [node.hears(1, theirs[-1]) for _ in range(3)]
+    assert alarms == [[], [], []], "said once, not with every answer to QUERY_LATEST"
+    node.max_reorg = None
+    node.restart()
+    node.opens(2)
+    node.hears(2, theirs[-1])
+    assert node.chain()[-1] == theirs[-1]
+
+
 # --- whom we dial -----------------------------------------------------------------------------------
 
 
@@ -488,6 +566,57 @@ def test_an_unreachable_peer_is_shown_as_such() -> None:
     assert status.next_dial_ms is not None
     node.wait(1000)
     assert node.one(Dial) == Dial("ws://a:1")
+
+
+def test_the_end_of_an_old_connection_says_nothing_of_the_new_one() -> None:
+    """Removed, and added again while the old connection was still closing."""
+    node = Player(dial=["ws://a:1"])
+    node.wait(0)
+    node.opens(1, "10.0.0.1:1", "ws://a:1")
+    node.tell(RemovePeer(1, "ws://a:1"), AddPeer(2, "ws://a:1"))
+    assert node.wait(0) == [Dial("ws://a:1")]
+    node.opens(2, "10.0.0.1:1", "ws://a:1")
+    node.tell(PeerClosed(1, "we hung up"))
+    assert [status.state for status in node.node.status(node.now, node.store).peers] == ["connected"]
+    assert Dial("ws://a:1") not in node.wait(20_000)
+
+
+def test_an_address_has_one_connection() -> None:
+    """Removed and added again while a dial was under way: of two connections the first stays."""
+    node = Player(dial=["ws://a:1"])
+    node.wait(0)
+    node.tell(RemovePeer(1, "ws://a:1"), AddPeer(2, "ws://a:1"))
+    assert node.wait(0) == [Dial("ws://a:1")]
+    node.opens(1, "10.0.0.1:1", "ws://a:1")
+    assert node.hung_up_on() == []
+    node.opens(2, "10.0.0.1:1", "ws://a:1")
+    assert node.hung_up_on() == [2]
+    node.tell(PeerClosed(2, "we hung up"))
+    assert node.node.connected() == ["10.0.0.1:1"]
+    assert [status.state for status in node.node.status(node.now, node.store).peers] == ["connected"]
+
+
+def test_a_dial_that_fails_late_says_nothing_of_an_open_connection() -> None:
+    node = Player(dial=["ws://a:1"])
+    node.wait(0)
+    node.tell(RemovePeer(1, "ws://a:1"), AddPeer(2, "ws://a:1"))
+    node.wait(0)
+    node.opens(1, "10.0.0.1:1", "ws://a:1")
+    node.tell(DialFailed("ws://a:1", "refused"))
+    assert [status.state for status in node.node.status(node.now, node.store).peers] == ["connected"]
+
+
+def test_a_peer_dialled_under_two_names_is_removed_under_both() -> None:
+    node = Player(dial=["ws://a:1", "ws://b:1"])
+    node.tell(AddPeer(1, "ws://a:1"), AddPeer(2, "ws://b:1"))
+    node.wait(0)
+    node.opens(1, "10.0.0.1:1", "ws://a:1")
+    node.opens(2, "10.0.0.1:1", "ws://b:1")
+    node.tell(RemovePeer(1, "10.0.0.1:1"))
+    assert node.hung_up_on() == [1, 2]
+    node.tell(PeerClosed(1, "x"), PeerClosed(2, "x"))
+    assert node.wait(600_000) == []
+    assert list(node.store.peers()) == []
 
 
 # --- time -------------------------------------------------------------------------------------------

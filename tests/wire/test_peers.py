@@ -27,9 +27,11 @@ def waits(redial: Redial, address: str, lasted_ms: int | None, times: int) -> li
     for _ in range(times):
         assert redial.due(now) == [address]
         if lasted_ms is not None:
-            assert redial.opened(address, now)
+            assert redial.opened(address, 1, now)
             now += lasted_ms
-        redial.ended(address, now, NO_JITTER, "gone")
+            redial.ended(address, 1, now, NO_JITTER, "gone")
+        else:
+            redial.failed(address, now, NO_JITTER, "refused")
         due = redial.next_ms()
         assert due is not None
         found.append(due - now)
@@ -58,7 +60,7 @@ def test_jitter_is_at_most_half_the_wait() -> None:
     for _ in range(100):
         redial = Redial(LIMITS, ["ws://a:1"], 0)
         redial.due(0)
-        redial.ended("ws://a:1", 0, entropy, "gone")
+        redial.failed("ws://a:1", 0, entropy, "refused")
         due = redial.next_ms()
         assert due is not None
         assert 500 <= due <= 1000
@@ -74,7 +76,7 @@ def test_every_address_is_dialled_not_only_the_first() -> None:
 def test_adding_again_dials_at_once() -> None:
     redial = Redial(LIMITS, ["ws://a:1"], 0)
     redial.due(0)
-    redial.ended("ws://a:1", 0, NO_JITTER, "refused")
+    redial.failed("ws://a:1", 0, NO_JITTER, "refused")
     redial.add("ws://a:1", 10)
     assert redial.due(10) == ["ws://a:1"]
 
@@ -92,16 +94,16 @@ def test_the_book_of_addresses_is_bounded() -> None:
 def test_a_connection_to_a_removed_address_is_not_ours() -> None:
     redial = Redial(LIMITS, ["ws://a:1"], 0)
     redial.due(0)
-    assert redial.remove("ws://a:1")
-    assert not redial.opened("ws://a:1", 1)
-    redial.ended("ws://a:1", 2, NO_JITTER, "gone")
+    redial.remove("ws://a:1")
+    assert not redial.opened("ws://a:1", 1, 1)
+    redial.ended("ws://a:1", 1, 2, NO_JITTER, "gone")
     assert [entry.state for entry in redial] == []
 
 
 def test_an_open_connection_is_not_dialled_again() -> None:
     redial = Redial(LIMITS, ["ws://a:1"], 0)
     redial.due(0)
-    redial.opened("ws://a:1", 0)
+    redial.opened("ws://a:1", 1, 0)
     redial.add("ws://a:1", 5)
     assert redial.due(10**9) == []
     assert [entry.state for entry in redial] == [State.CONNECTED]

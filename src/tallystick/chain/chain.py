@@ -46,6 +46,7 @@ class Chain:
         self._limits = limits
         self._max_reorg = max_reorg
         self._tree = BlockTree(header_of(tip), limits.recent_headers)
+        self._moved = 0
         self.tip_block = tip
         """The last block of the best chain, with its data."""
 
@@ -53,6 +54,11 @@ class Chain:
     def tip(self) -> Header:
         """The last block of the best chain."""
         return self._tree.tip
+
+    @property
+    def effort(self) -> int:
+        """Side blocks looked up and blocks moved so far. What a call adds is what it cost beyond its bytes."""
+        return self._tree.steps + self._moved
 
     # --- our own blocks ------------------------------------------------------------------------
 
@@ -84,7 +90,7 @@ class Chain:
         """Check `blocks`, each the child of the one before, keep them, and follow their branch if it is better.
 
         Raises RuleViolation when one of them is wrong, or, with PARENT_IS_KNOWN, when they link to
-        nothing we have. Blocks we have already are no change.
+        nothing we have. Blocks we have already are no change, unless they end a better branch.
         """
         run = [self._engine.check_alone(block) for block in blocks]
         for parent, block in pairwise(run):
@@ -94,12 +100,14 @@ class Chain:
             return NOTHING  # a duplicate changes nothing and is not passed on
         parent_header = header_of(run[known - 1]) if known else self._parent_of(run[0], view)
         new = run[known:]
-        if len(run) == 1 and view.side(new[0].hash) is not None:
+        is_kept = len(run) == 1 and view.side(new[0].hash) is not None
+        if is_kept and self._engine.weight(header_of(new[0])) <= self._engine.weight(self.tip):
             return NOTHING
         self._engine.check_in_place(new[0], parent_header)
         if parent_header.hash == self.tip.hash:
             return self._append(new, None)
-        return self._branch(new, parent_header, view)
+        change = self._branch(new, parent_header, view)
+        return NOTHING if is_kept and change.refused else change  # why it is refused was said when it came first
 
     def _count_known(self, run: Sequence[Block], view: View) -> int:
         """How many of the first blocks of a run are on the best chain. Both are linked, so halving finds it."""
@@ -146,5 +154,6 @@ class Chain:
             return Change(kept)
         self._tree.switch(reorg.fork, map(header_of, blocks[-self._limits.recent_headers :]))
         self.tip_block = blocks[-1]
+        self._moved += len(reorg.detach) + len(reorg.attach)
         switch = Switch(reorg.fork.index, reorg.old_tip.index, reorg.new_tip.hash, reorg.new_tip.index)
         return Change([*kept, switch], reorg=reorg)

@@ -45,8 +45,14 @@ class Remining:
         if self.due_at_ms is None:
             self.due_at_ms = now_ms + int(entropy.random() * self._jitter_ms)
 
-    def looked(self, now_ms: int, *, mined: bool, more: bool) -> None:
-        """Lost duties were looked for; `mined` if there were any, `more` if some are left for the next look."""
-        if mined:
-            self._mined_at_ms = now_ms
-        self.due_at_ms = now_ms if more else None
+    def mined(self, now_ms: int) -> None:
+        """Some lost duties were mined again: look at once for more."""
+        self._mined_at_ms = self.due_at_ms = now_ms
+
+    def failed(self, now_ms: int) -> None:
+        """Lost duties could not be mined: look again later."""
+        self.due_at_ms = now_ms + self._limits.remine_jitter_max_ms
+
+    def found_none(self) -> None:
+        """No duty is lost: there is nothing to wait for."""
+        self.due_at_ms = None

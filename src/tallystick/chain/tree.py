@@ -22,6 +22,8 @@ class BlockTree:
     def __init__(self, tip: Header, capacity: int) -> None:
         """Start at `tip`, keeping at most `capacity` headers in memory."""
         self._recent: deque[Header] = deque([tip], maxlen=capacity)
+        self.steps = 0
+        """Side blocks looked up so far by `fork_below`."""
 
     @property
     def tip(self) -> Header:
@@ -63,6 +65,7 @@ class BlockTree:
                     Rule.PARENT_IS_KNOWN, f"the parent of side block {header.index} {header.hash} is no longer kept"
                 )
             header = parent
+            self.steps += 1
         return header
 
     def extend(self, headers: Iterable[Header]) -> None:

@@ -70,6 +70,10 @@ class Limits:
     received_bytes_per_minute: int = 64 * MIB
     """Block messages taken from one peer; beyond it we read slower (alternating deep reorgs stay bounded)."""
 
+    effort_bytes: int = 256
+    """A block looked up or moved for a peer's message counts as so many bytes of `received_bytes_per_minute`:
+    else two long branches could overtake each other, a few hundred bytes at a time, for next to nothing."""
+
     query_all_patience_ms: int = 30 * SECOND_MS
     """A peer that answered QUERY_ALL with less than we need is not asked again before this is over."""
 
@@ -176,10 +180,10 @@ class Limits:
     fork_blocks: int = 100
     """Forks in one answer, and blocks shown of each."""
 
-
-LIMITS = Limits()
-"""The defaults."""
     fork_runs: int = 10_000
     """Unbranched stretches walked down for one answer to see where forks leave the best chain. A peer can make
     side branches with a branching at every block, and the walk holds up everybody."""
 
+
+LIMITS = Limits()
+"""The defaults."""

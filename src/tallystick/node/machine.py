@@ -141,14 +141,15 @@ class Node:
     def _mine_again(self, now: Now, view: View) -> list[Effect]:
         """Carry lost duties again, a page at a time, as long as there are any."""
         duties = view.lost(self._limits.view_page)
-        self._remining.looked(now.mono_ms, mined=bool(duties), more=bool(duties))
         if not duties:
+            self._remining.found_none()
             return []
         try:
             change = self._chain.mine_again(duties, now.wall_ms)
         except RuleViolation as refused:  # the clock; better luck when it is set
-            self._remining.due_at_ms = now.mono_ms + self._limits.remine_jitter_max_ms
+            self._remining.failed(now.mono_ms)
             return [Log("error", "posts wait to be mined again", {"why": refused.detail})]
+        self._remining.mined(now.mono_ms)
         fields = {"posts": len(duties), "tip": self._chain.tip.index}
         return [
             *change.writes,
@@ -167,11 +168,10 @@ class Node:
 
     def _remove_peer(self, event: RemovePeer) -> list[Effect]:
         try:
-            dialled, effects = self._peers.remove(event.address)
+            forgotten, effects = self._peers.remove(event.address)
         except RuleViolation as refused:
             return [Reply(event.ticket, refused)]
-        forget: list[Effect] = [] if dialled is None else [ForgetPeer(dialled)]
-        return [*forget, *effects, Reply(event.ticket, answer=True)]
+        return [*map(ForgetPeer, forgotten), *effects, Reply(event.ticket, answer=True)]
 
     def _peer_ponged(self, event: PeerPonged) -> list[Effect]:
         session = self._peers.session(event.peer)
@@ -207,22 +207,27 @@ class Node:
         session = self._peers.session(event.peer)
         if session is None:
             return []
-        now_ms, cost = moment.now.mono_ms, len(event.text)
+        now_ms, effort = moment.now.mono_ms, self._chain.effort
         try:
-            message = classic.decode(event.text)
-            if isinstance(message, classic.QueryLatest):
-                latest = self._latest_message()
-                effects: list[Effect] = [Say([event.peer], latest)]
-                cost += len(latest)
-            elif isinstance(message, classic.QueryAll):
-                session.owe_chain()
-                effects = [SayChain(event.peer)] if session.chain_to_say(now_ms) else []
-            else:
-                effects = self._peer_responded(event.peer, session, message, moment)
+            effects = self._answer(event.peer, session, classic.decode(event.text), moment)
         except RuleViolation as broken:
-            return self._peers.react(event.peer, broken, now_ms)
-        hold_ms = session.received(cost, now_ms)
-        return [*effects, Hold(event.peer, hold_ms)] if hold_ms else effects
+            effects = self._peers.react(event.peer, broken, now_ms)
+        effort = self._chain.effort - effort
+        hold_ms = session.spend(len(event.text) + effort * self._limits.effort_bytes, now_ms)
+        return [*effects, Hold(event.peer, hold_ms)] if hold_ms and not session.closing else effects
+
+    def _answer(self, peer: int, session: Session, message: classic.Message, moment: Moment) -> list[Effect]:
+        """What one of the three messages leads to. Raises RuleViolation."""
+        match message:
+            case classic.QueryLatest():
+                latest = self._latest_message()
+                session.spend(len(latest), moment.now.mono_ms)
+                return [Say([peer], latest)]
+            case classic.QueryAll():
+                session.owe_chain()
+                return [SayChain(peer)] if session.chain_to_say(moment.now.mono_ms) else []
+            case classic.Response():
+                return self._peer_responded(peer, session, message, moment)
 
     def _peer_responded(self, peer: int, session: Session, message: classic.Response, moment: Moment) -> list[Effect]:
         """RESPONSE_BLOCKCHAIN, as in the book: append, ask for the whole chain, or switch to it."""
@@ -232,10 +237,9 @@ class Node:
         blocks = sorted(message.blocks, key=lambda block: block.index)
         latest = blocks[-1]
         session.claims(latest.index, latest.hash)
-        if len(blocks) > 1:
+        if len(blocks) > 1 and not self._chain.is_ahead(latest):
             session.got_chain()
-            if not self._chain.is_ahead(latest):
-                return []
+            return []
         try:
             change = self._chain.accept(blocks, moment.view)
         except RuleViolation as broken:
@@ -243,6 +247,8 @@ class Node:
             if unlinked and session.may_ask_all(moment.now.mono_ms):
                 return [Say([peer], classic.QUERY_ALL)]
             raise
+        if len(blocks) > 1:
+            session.got_chain()
         if change.reorg is not None:
             self._remining.expect_losses(moment.now.mono_ms, moment.entropy)
         return [*change.writes, *self._announce(change, peer), *_logs(change, session)]

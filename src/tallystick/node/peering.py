@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tallystick.chain.duties import Entropy
-from tallystick.errors import Rule, RuleViolation
+from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.limits import Limits
 from tallystick.node.effects import Dial, Effect, HangUp, Log, Ping, Say, SayChain
 from tallystick.node.inputs import PeerClosed, PeerOpened
@@ -24,6 +24,9 @@ from tallystick.wire.standing import Standing
 
 DROPPED_KEPT: Final = 20
 """Peers dropped for cause that `GET /status` still shows."""
+
+REASON_CHARACTERS: Final = 200
+"""Of the reason why a connection or a dial ended so much is kept: it may quote what the other end sent."""
 
 
 class Peers:
@@ -68,8 +71,8 @@ class Peers:
             limit = self._limits.classic_inbound_peers
             refusal = RuleViolation(Rule.PEERS_WITHIN_LIMIT, f"{limit} peers have dialled this node already")
             return self.react(event.peer, refusal, now_ms)
-        if event.dialled is not None and not self._redial.opened(event.dialled, now_ms):
-            return self._hang_up(event.peer, session, Close.GOING_AWAY, "this peer was removed meanwhile")
+        if event.dialled is not None and not self._redial.opened(event.dialled, event.peer, now_ms):
+            return self._hang_up(event.peer, session, Close.GOING_AWAY, "removed meanwhile, or connected already")
         direction = "inbound" if event.dialled is None else "outbound"
         return [
             Log("info", "peer connected", {"peer": event.remote, "direction": direction}),
@@ -81,42 +84,41 @@ class Peers:
         session = self._sessions.pop(event.peer, None)
         if session is None:
             return []
+        reason = event.reason[:REASON_CHARACTERS]
         if event.rule is not None and not session.closing:
-            self._blame(session, RuleViolation(event.rule, event.reason), now_ms)
+            self._blame(session, RuleViolation(event.rule, reason), now_ms)
         if session.dialled is not None:
-            self._redial.ended(session.dialled, now_ms, entropy, event.reason)
-        return [Log("info", "peer disconnected", {"peer": session.remote, "reason": event.reason})]
+            self._redial.ended(session.dialled, event.peer, now_ms, entropy, reason)
+        return [Log("info", "peer disconnected", {"peer": session.remote, "reason": reason})]
 
     def dial_failed(self, address: str, reason: str, now_ms: int, entropy: Entropy) -> list[Effect]:
         """A dial came to nothing; it is tried again later."""
-        self._redial.ended(address, now_ms, entropy, reason)
+        reason = reason[:REASON_CHARACTERS]
+        self._redial.failed(address, now_ms, entropy, reason)
         return [Log("info", "peer not reached", {"address": address, "reason": reason})]
 
     def add(self, address: str, now_ms: int) -> None:
         """Dial this address from now on. Raises RuleViolation(ADDRESS_BOOK_HAS_ROOM)."""
         self._redial.add(address, now_ms)
 
-    def remove(self, address: str) -> tuple[str | None, list[Effect]]:
-        """Forget a peer: the address we dialled it by, if we did, and what else is to be done.
+    def remove(self, name: str) -> tuple[Sequence[str], list[Effect]]:
+        """Forget whom the operator calls `name`: the addresses we dialled it by, and what else is to be done.
 
         Raises RuleViolation(PEER_IS_KNOWN).
         """
-        dialled = next((entry.address for entry in self._redial if address in _names(entry.address)), None)
+        dialled = {entry.address: None for entry in self._redial if name in _names(entry.address)}
         leaving = [
             (peer, session)
             for peer, session in self._sessions.items()
-            if not session.closing and (session.remote == address or (dialled and session.dialled == dialled))
+            if not session.closing and (session.remote == name or session.dialled in dialled)
         ]
-        if dialled is None and not leaving:
-            raise RuleViolation(
-                Rule.PEER_IS_KNOWN, f"{address[:80]!r} is neither connected nor dialled; see GET /peers"
-            )
-        if dialled is None:
-            dialled = next((session.dialled for _, session in leaving if session.dialled), None)
-        if dialled is not None:
-            self._redial.remove(dialled)
+        if not dialled and not leaving:
+            raise RuleViolation(Rule.PEER_IS_KNOWN, f"{shown(name)} is neither connected nor dialled; see GET /peers")
+        dialled |= {session.dialled: None for _, session in leaving if session.dialled is not None}
+        for address in dialled:
+            self._redial.remove(address)
         reason = "removed by the operator"
-        return dialled, [
+        return list(dialled), [
             effect for peer, session in leaving for effect in self._hang_up(peer, session, Close.GOING_AWAY, reason)
         ]
 

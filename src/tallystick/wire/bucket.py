@@ -6,7 +6,7 @@ until the debt is paid. Time is an argument.
 
 from __future__ import annotations
 
-MINUTE_MS = 60_000
+from tallystick.model.limits import MINUTE_MS
 
 
 class Bucket:

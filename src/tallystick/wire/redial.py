@@ -37,6 +37,9 @@ class Entry:
     wait_ms: int
     """The wait after the next failure, before jitter."""
 
+    peer: int | None = None
+    """Number of the open connection; ends of older ones, and of dials that cross, say nothing about this one."""
+
     opened_ms: int = 0
     last_error: str | None = None
 
@@ -53,9 +56,6 @@ class Redial:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
-    def __contains__(self, address: object) -> bool:
-        return address in self._entries
-
     def add(self, address: str, now_ms: int) -> None:
         """Dial this address as soon as possible. Raises RuleViolation(ADDRESS_BOOK_HAS_ROOM)."""
         entry = self._entries.get(address)
@@ -69,9 +69,9 @@ class Redial:
             )
         self._entries[address] = Entry(address, State.WAITING, now_ms, self._limits.redial_first_ms)
 
-    def remove(self, address: str) -> bool:
-        """Stop dialling this address; was it known?"""
-        return self._entries.pop(address, None) is not None
+    def remove(self, address: str) -> None:
+        """Stop dialling this address, if it is known."""
+        self._entries.pop(address, None)
 
     def due(self, now_ms: int) -> list[str]:
         """The addresses to dial now; each counts as being dialled from here on."""
@@ -84,22 +84,32 @@ class Redial:
         """When `due` will next have something."""
         return min((entry.next_ms for entry in self if entry.state is State.WAITING), default=None)
 
-    def opened(self, address: str, now_ms: int) -> bool:
-        """A dial became a connection; False when the address was removed meanwhile."""
+    def opened(self, address: str, peer: int, now_ms: int) -> bool:
+        """A dial became connection `peer`; False when the address was removed meanwhile, or has a connection."""
         entry = self._entries.get(address)
-        if entry is None:
+        if entry is None or entry.peer is not None:
             return False
-        entry.state, entry.opened_ms = State.CONNECTED, now_ms
+        entry.state, entry.peer, entry.opened_ms = State.CONNECTED, peer, now_ms
         return True
 
-    def ended(self, address: str, now_ms: int, entropy: Entropy, reason: str) -> None:
-        """A dial failed, or its connection is gone."""
+    def failed(self, address: str, now_ms: int, entropy: Entropy, reason: str) -> None:
+        """A dial came to nothing."""
         entry = self._entries.get(address)
-        if entry is None:
+        if entry is not None and entry.state is State.DIALLING:
+            self._wait(entry, now_ms, entropy, reason)
+
+    def ended(self, address: str, peer: int, now_ms: int, entropy: Entropy, reason: str) -> None:
+        """Connection `peer` is gone."""
+        entry = self._entries.get(address)
+        if entry is None or entry.peer != peer:
             return
-        if entry.state is State.CONNECTED and now_ms - entry.opened_ms >= self._limits.useful_connection_ms:
+        if now_ms - entry.opened_ms >= self._limits.useful_connection_ms:
             entry.wait_ms = self._limits.redial_first_ms
-        # Between half the wait and the whole of it.
+        entry.peer = None
+        self._wait(entry, now_ms, entropy, reason)
+
+    def _wait(self, entry: Entry, now_ms: int, entropy: Entropy, reason: str) -> None:
+        """Dial again after between half the wait and the whole of it."""
         entry.next_ms = now_ms + int(entry.wait_ms * (1 + entropy.random()) / 2)
         entry.wait_ms = min(entry.wait_ms * 2, self._limits.redial_max_ms)
         entry.state, entry.last_error = State.WAITING, reason

@@ -55,11 +55,11 @@ class Session:
         return True
 
     def got_chain(self) -> None:
-        """The peer sent more than one block, which is what QUERY_ALL asks for: it may be asked again."""
+        """The peer sent blocks that link to ours, or nothing new: QUERY_ALL is answered, and may be asked again."""
         self._asked_all_ms = None
 
-    def received(self, size_bytes: int, now_ms: int) -> int:
-        """Count a message; for how many ms should nothing more be read from this peer?"""
+    def spend(self, size_bytes: int, now_ms: int) -> int:
+        """Count what this peer costs us; for how many ms should nothing more be read from it?"""
         return self._received.take(size_bytes, now_ms)
 
     # --- answering QUERY_ALL -------------------------------------------------------------------
