@@ -28,6 +28,7 @@ from tallystick.app import logs
 from tallystick.app.config import Config
 from tallystick.app.entropy import ENTROPY
 from tallystick.app.greeting import greeting, program_name
+from tallystick.app.open_files import allowed_connections
 from tallystick.app.runner import Runner, read_clock
 from tallystick.consensus import engine_for
 from tallystick.errors import StoreCorruptError
@@ -71,7 +72,9 @@ async def _serve(config: Config, say: Callable[[str], None]) -> None:
     """Run a node within a running event loop."""
     stop = _stop_signal()
     started_s = time.monotonic()
-    server = await listen(_access(config), resolve=resolved, data_size=partial(_size_of, config))
+    server = await listen(
+        _access(config), allowed_connections(LIMITS), resolve=resolved, data_size=partial(_size_of, config)
+    )
     try:
         store, reader = open_store(config.data_dir, config.network)
     except BaseException:
