@@ -176,12 +176,11 @@ class Runner:
         self._gathering = False
         batch = self._take_batch()
         try:
-            effects = self._step(batch)
-        except BaseException as failure:  # noqa: BLE001 - whatever it is, the batch is not durable: stop
+            for effect in self._step(batch):
+                self._perform(effect)
+        except BaseException as failure:  # noqa: BLE001 - whatever it is, what is and what should be differ now: stop
             self._fail(failure)
             return
-        for effect in effects:
-            self._perform(effect)
         for event in batch:
             stepped = self._stepped.pop(id(event), None)
             if stepped is not None and not stepped.done():
@@ -193,13 +192,16 @@ class Runner:
             self._loop.call_soon(self._gather, 0)
 
     def _take_batch(self) -> list[Input]:
-        """The inputs of the next batch: at most a page, and at most one large message."""
+        """The inputs of the next batch: at most a page, and no more once they hold `Limits.page_bytes`."""
         batch: list[Input] = []
-        while self._queue and len(batch) < self._limits.view_page:
+        room = self._limits.page_bytes
+        while self._queue and room > 0 and len(batch) < self._limits.view_page:
             event = self._queue.popleft()
             batch.append(event)
-            if isinstance(event, PeerSaid) and len(event.text) > self._limits.large_message_bytes:
-                break
+            if isinstance(event, Post):
+                room -= len(event.data)
+            elif isinstance(event, PeerSaid):
+                room -= len(event.text)
         return batch
 
     def _step(self, batch: Sequence[Input]) -> list[Effect]:
@@ -236,7 +238,7 @@ class Runner:
                 else:
                     future.set_result(effect.answer)
             case Log():
-                log.log(_LEVELS[effect.level], effect.event, **effect.fields)
+                getattr(log, effect.level)(effect.event, **effect.fields)
             case Say() | SayChain() | Ping() | Hold() | HangUp() | Dial():
                 if self._sockets is not None:
                     self._sockets.perform(effect)
@@ -254,7 +256,7 @@ class Runner:
     # --- the end -------------------------------------------------------------------------------
 
     def _fail(self, failure: BaseException) -> None:
-        """The batch could not be made durable, or we have a bug: no more inputs, no false promises."""
+        """The disk refused, or we have a bug: no more inputs, no false promises."""
         self.failure = failure
         if isinstance(failure, StoreError):
             log.error("the node stops", why=str(failure))
@@ -276,6 +278,3 @@ class Runner:
                 stepped.set_result(None)
         self._answers.clear()
         self._stepped.clear()
-
-
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}

@@ -172,7 +172,7 @@ class Limits:
     """Blocks a client may ask for in one page."""
 
     page_bytes: int = 4 * MIB
-    """Data of blocks read from the store at a time when a chain is streamed."""
+    """Data of blocks read from the store, or of inputs written to it in one batch, at a time."""
 
     import_line_bytes: int = 64 * MIB
     """One block as a line of an imported file: data of a whole message, every character of it escaped."""
