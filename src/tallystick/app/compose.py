@@ -4,8 +4,10 @@
                  ├── Runner ── Node ─────┤
     p2p.Hub ─────┘   (one writer)        └── effects back to Hub and callers
 
-`run` starts a node and returns when it was asked to stop, or raises what stopped it. Parts are started
-from the disk outwards and stopped from the port inwards, so that nothing is promised that cannot be kept.
+`run` starts a node and returns when it was asked to stop, or raises what stopped it. The port is taken first
+(whoever watches the node can ask `/health` while a large store opens), then parts are started from the disk
+outwards and stopped from the port inwards, so that nothing is promised that cannot be kept. Whatever was
+opened is closed again, wherever the start or the stop fails.
 """
 
 from __future__ import annotations
@@ -75,28 +77,27 @@ async def _serve(config: Config, say: Callable[[str], None]) -> None:
     server = await listen(
         _access(config), allowed_connections(LIMITS), resolve=resolved, data_size=partial(_size_of, config)
     )
-    try:
-        store, reader = open_store(config.data_dir, config.network)
-    except BaseException:
-        await server.stop(0)
-        raise
-    runner = _runner(config, store, reader)
-    hub = Hub(runner, _dialer(config, server))
-    runner.start(hub)
-    server.open(runner, Door(hub))
-    log.info("ready", version=__version__, after_ms=int((time.monotonic() - started_s) * 1000))
-    say(greeting(config, server.host, server.port, reader.tip(), program_name(sys.argv[0])))
-    try:
-        await asyncio.wait((stop, runner.failed), return_when=asyncio.FIRST_COMPLETED)
-        log.info("stopping")
-    finally:
-        await asyncio.gather(server.stop(GRACE_S), hub.close(GRACE_S))
-        failure = runner.failure
-        runner.stop()
-        reader.close()
-        store.close()
-    if failure is not None:
-        raise failure
+    with contextlib.ExitStack() as opened:
+        goodbyes = [server.stop]
+        try:
+            store, reader = await asyncio.to_thread(open_store, config.data_dir, config.network)
+            opened.callback(store.close)
+            opened.callback(reader.close)
+            runner = _runner(config, store, reader)
+            opened.callback(runner.stop)
+            hub = Hub(runner, _dialer(config, server))
+            goodbyes.append(hub.close)
+            runner.start(hub)
+            server.open(runner, Door(hub))
+            log.info("ready", version=__version__, after_ms=int((time.monotonic() - started_s) * 1000))
+            say(greeting(config, server.host, server.port, reader.tip(), program_name(sys.argv[0])))
+            await asyncio.wait((stop, runner.failed), return_when=asyncio.FIRST_COMPLETED)
+            log.info("stopping")
+        finally:
+            failures = await asyncio.gather(*(goodbye(GRACE_S) for goodbye in goodbyes), return_exceptions=True)
+    for failure in (runner.failure, *failures):
+        if failure is not None:
+            raise failure
     say("Stopped. Everything acknowledged is on disk.")
 
 
