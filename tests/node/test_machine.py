@@ -372,6 +372,18 @@ def test_deep_switches_for_a_few_bytes_are_read_ever_slower() -> None:
     assert held_ms > 60_000
 
 
+def test_hanging_up_pays_no_debts() -> None:
+    node = Player(Limits(received_bytes_per_minute=10 * KIB))
+    for peer in range(1, 6):
+        node.opens(peer, f"8.8.8.8:{peer}")
+        node.hears(peer, *grow(node.chain()[-1], "x" * 4 * KIB))
+        node.tell(PeerClosed(peer, "bye"))
+    node.opens(6, "8.8.8.8:6")
+    assert node.one(Hold).peer == 6
+    node.opens(7, "9.9.9.9:1")
+    assert node.all(Hold) == []
+
+
 def test_looking_for_a_lost_beginning_is_not_free() -> None:
     """The oldest blocks of a long side branch were dropped; every message of it makes us look for them."""
     node = Player(Limits(received_bytes_per_minute=200 * KIB, side_bytes=100_000), max_reorg=1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import MIB, MINUTE_MS, Limits
+from tallystick.wire.allowance import Allowances
 from tallystick.wire.bucket import Bucket
 from tallystick.wire.reactions import REACTIONS, Close
 from tallystick.wire.redial import Redial, State
@@ -129,6 +130,56 @@ def test_an_overdrawn_bucket_says_how_long() -> None:
     assert bucket.take(60_000, 0) == 0
     assert bucket.take(1_000, 0) == pytest.approx(1_000, abs=1)
     assert bucket.take(0, 1_001) == 0
+
+
+# --- allowances ---
+
+ADDRESS = "8.8.8.8"
+
+
+def test_who_dials_again_goes_on_with_what_was_left() -> None:
+    allowances = Allowances(LIMITS)
+    first, second = allowances.begin(ADDRESS, 0), allowances.begin(ADDRESS, 0)
+    first.received.take(64 * MIB, 0)
+    second.chains.take(64 * MIB, 0)
+    allowances.end(ADDRESS, first, 0)
+    allowances.end(ADDRESS, second, 0)
+    again = [allowances.begin(ADDRESS, 30_000) for _ in range(3)]
+    assert sorted(one.received.take(64 * MIB, 30_000) for one in again) == [0, 0, 30_001]
+    assert sorted(one.chains.take(64 * MIB, 30_000) for one in again) == [0, 0, 30_001]
+
+
+def test_after_a_minute_there_is_nothing_to_remember() -> None:
+    allowances = Allowances(LIMITS)
+    used = allowances.begin(ADDRESS, 0)
+    used.received.take(64 * MIB, 0)
+    assert not used.is_full(59_999)
+    assert used.is_full(60_000)
+    allowances.end(ADDRESS, used, 60_000)
+    assert allowances.begin(ADDRESS, 60_000) is not used
+
+
+def test_the_list_of_allowances_is_bounded() -> None:
+    allowances = Allowances(Limits(remembered_allowances=2))
+    used = {}
+    for ip in ("8.0.0.1", "8.0.0.2", "8.0.0.3"):
+        used[ip] = allowances.begin(ip, 0)
+        used[ip].received.take(MIB, 0)
+        allowances.end(ip, used[ip], 0)
+    assert [allowances.begin(ip, 0) is used[ip] for ip in used] == [False, True, True]
+
+
+def test_a_chain_that_was_broken_off_is_not_free() -> None:
+    """Whoever reads most of it and hangs up would have it for nothing."""
+    allowance = None
+    answers = 0
+    for _ in range(100):
+        session = Session("10.0.0.1:1", None, LIMITS, 0, allowance)
+        session.owe_chain()
+        answers += session.chain_to_say(0)
+        session.ended(0)
+        allowance = session.allowance
+    assert answers <= 5
 
 
 # --- sessions ---------------------------------------------------------------------------------------

@@ -74,6 +74,9 @@ class Limits:
     """A block looked up or moved for a peer's message counts as so many bytes of `received_bytes_per_minute`:
     else two long branches could overtake each other, a few hundred bytes at a time, for next to nothing."""
 
+    remembered_allowances: int = 1_000
+    """Addresses that hung up after using up some of the above, and find it so when they come back."""
+
     query_all_patience_ms: int = 30 * SECOND_MS
     """A peer that answered QUERY_ALL with less than we need is not asked again before this is over."""
 

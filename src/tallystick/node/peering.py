@@ -13,10 +13,11 @@ from typing import Final
 from tallystick.chain.duties import Entropy
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.limits import Limits
-from tallystick.node.effects import Dial, Effect, HangUp, Log, Ping, Say, SayChain
+from tallystick.node.effects import Dial, Effect, HangUp, Hold, Log, Ping, Say, SayChain
 from tallystick.node.inputs import PeerClosed, PeerOpened
 from tallystick.node.ports import PeerStatus
 from tallystick.wire import classic
+from tallystick.wire.allowance import Allowances
 from tallystick.wire.reactions import REACTIONS, Close
 from tallystick.wire.redial import Redial, State
 from tallystick.wire.session import Session
@@ -38,6 +39,7 @@ class Peers:
         self._sessions: dict[int, Session] = {}
         self._redial = Redial(limits, addresses, now_ms)
         self._standing = Standing(limits)
+        self._allowances = Allowances(limits)
         self.dropped: deque[Mapping[str, object]] = deque(maxlen=DROPPED_KEPT)
 
     def session(self, peer: int) -> Session | None:
@@ -65,7 +67,8 @@ class Peers:
     def opened(self, event: PeerOpened, now_ms: int) -> list[Effect]:
         """A connection is open: start the conversation, or end it when there is no place for it."""
         full = event.dialled is None and self._inbound() >= self._limits.classic_inbound_peers
-        session = Session(event.remote, event.dialled, self._limits, now_ms)
+        allowance = self._allowances.begin(_ip(event.remote), now_ms)
+        session = Session(event.remote, event.dialled, self._limits, now_ms, allowance)
         self._sessions[event.peer] = session
         if full:
             limit = self._limits.classic_inbound_peers
@@ -74,16 +77,20 @@ class Peers:
         if event.dialled is not None and not self._redial.opened(event.dialled, event.peer, now_ms):
             return self._hang_up(event.peer, session, Close.GOING_AWAY, "removed meanwhile, or connected already")
         direction = "inbound" if event.dialled is None else "outbound"
-        return [
+        effects: list[Effect] = [
             Log("info", "peer connected", {"peer": event.remote, "direction": direction}),
             Say([event.peer], classic.QUERY_LATEST),
         ]
+        hold_ms = session.spend(0, now_ms)
+        return [*effects, Hold(event.peer, hold_ms)] if hold_ms else effects
 
     def closed(self, event: PeerClosed, now_ms: int, entropy: Entropy) -> list[Effect]:
         """A connection is gone."""
         session = self._sessions.pop(event.peer, None)
         if session is None:
             return []
+        session.ended(now_ms)
+        self._allowances.end(_ip(session.remote), session.allowance, now_ms)
         reason = event.reason[:REASON_CHARACTERS]
         if event.rule is not None and not session.closing:
             self._blame(session, RuleViolation(event.rule, reason), now_ms)

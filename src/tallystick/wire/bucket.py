@@ -20,7 +20,15 @@ class Bucket:
 
     def take(self, size_bytes: int, now_ms: int) -> int:
         """Withdraw, and return for how many ms the bucket is overdrawn now; 0 when it is not."""
-        self._level = min(self._rate, self._level + (now_ms - self._at_ms) * self._rate / MINUTE_MS)
-        self._at_ms = now_ms
+        self._fill(now_ms)
         self._level -= size_bytes
         return 0 if self._level >= 0 else int(-self._level * MINUTE_MS / self._rate) + 1
+
+    def is_full(self, now_ms: int) -> bool:
+        """Is nothing left to tell it from a new one?"""
+        self._fill(now_ms)
+        return self._level >= self._rate
+
+    def _fill(self, now_ms: int) -> None:
+        self._level = min(self._rate, self._level + (now_ms - self._at_ms) * self._rate / MINUTE_MS)
+        self._at_ms = now_ms

@@ -11,7 +11,7 @@ from typing import Final
 
 from tallystick.model.block import INDEX_MAX
 from tallystick.model.limits import Limits
-from tallystick.wire.bucket import Bucket
+from tallystick.wire.allowance import Allowance
 
 HASH_LENGTH: Final = 64
 
@@ -19,7 +19,10 @@ HASH_LENGTH: Final = 64
 class Session:
     """State of a conversation with one peer. All times are monotonic milliseconds."""
 
-    def __init__(self, remote: str, dialled: str | None, limits: Limits, now_ms: int) -> None:
+    def __init__(
+        self, remote: str, dialled: str | None, limits: Limits, now_ms: int, allowance: Allowance | None = None
+    ) -> None:
+        """Begin, with `allowance` if the address used some of it up before."""
         self.remote = remote
         self.dialled = dialled
         self.opened_ms = now_ms
@@ -34,9 +37,8 @@ class Session:
         self._next_latest_ms = now_ms + limits.query_latest_every_ms
         self._next_ping_ms = now_ms + limits.ping_every_ms
         self._pong_by_ms: int | None = None
-        self._received = Bucket(limits.received_bytes_per_minute, now_ms)
-        self._chains = Bucket(limits.chain_bytes_per_minute, now_ms)
-        self._chain_from_ms = now_ms
+        self.allowance = allowance or Allowance(limits, now_ms)
+        self._chain_from_ms = now_ms + self.allowance.chains.take(0, now_ms)
         self._owes_chain = False
         self._saying_chain = False
 
@@ -60,7 +62,7 @@ class Session:
 
     def spend(self, size_bytes: int, now_ms: int) -> int:
         """Count what this peer costs us; for how many ms should nothing more be read from it?"""
-        return self._received.take(size_bytes, now_ms)
+        return self.allowance.received.take(size_bytes, now_ms)
 
     # --- answering QUERY_ALL -------------------------------------------------------------------
 
@@ -78,7 +80,12 @@ class Session:
     def chain_said(self, size_bytes: int, now_ms: int) -> None:
         """An answer of this size is out. The chain being too long costs as much as the longest that is not."""
         self._saying_chain = False
-        self._chain_from_ms = now_ms + self._chains.take(size_bytes or self._limits.message_bytes, now_ms)
+        self._chain_from_ms = now_ms + self.allowance.chains.take(size_bytes or self._limits.message_bytes, now_ms)
+
+    def ended(self, now_ms: int) -> None:
+        """The connection is gone. How much of a chain under way was sent, nobody counted: it costs as much as any."""
+        if self._saying_chain:
+            self.chain_said(0, now_ms)
 
     # --- staying in touch ----------------------------------------------------------------------
 
