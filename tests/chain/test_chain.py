@@ -124,6 +124,17 @@ def test_a_reorg_deeper_than_the_operator_allows_is_kept_but_not_followed() -> N
     chain.accepts("c2", "c3", on="a1").switches_to("c3", detached=["a2"])
 
 
+def test_a_branch_that_leaves_too_deep_is_not_walked_to_its_end() -> None:
+    """Each block that lengthens a refused branch would cost as many look-ups as the branch has blocks."""
+    chain = Drawing(max_reorg=2)
+    chain.accepts(*(f"a{n}" for n in range(50)), on="genesis")
+    chain.accepts(*(f"b{n}" for n in range(51)), on="genesis").keeps_tip("a49")
+    before = chain.chain.effort
+    chain.accepts("b51", on="b50").keeps_tip("a49")
+    assert chain.change.refused is not None
+    assert chain.chain.effort - before < 10
+
+
 def test_a_side_branch_that_lost_its_beginning_is_asked_for_again(chain: Drawing) -> None:
     chain.accepts("a1", "a2", on="genesis").accepts_one_by_one("b1", "b2", on="genesis")
     del chain.store.blocks[chain.named["b1"].hash]  # dropped, being old

@@ -47,19 +47,20 @@ def plan(
     """What to do about the side branch that ends in `candidate`: nothing, or the switch that makes it the tip.
 
     `parent` is the oldest block of that branch known to the caller, or a parent of it: the search for
-    the fork starts there. Cost is O(depth of the fork below `parent`), never of the chain.
+    the fork starts there. Cost is O(depth of the fork below `parent`), never of the chain, and the search ends
+    `max_depth` blocks below our tip.
 
     Raises RuleViolation(REORG_WITHIN_LIMIT) when more than `max_depth` blocks would leave, and
     RuleViolation(PARENT_IS_KNOWN) when an older part of the branch is no longer kept.
     """
     if engine.weight(candidate) <= engine.weight(tree.tip):
         return None
-    fork = tree.fork_below(parent, view)
-    depth = tree.tip.index - fork.index
-    if max_depth is not None and depth > max_depth:
+    lowest = 0 if max_depth is None else tree.tip.index - max_depth
+    fork = tree.fork_below(parent, view, lowest)
+    if fork is None or fork.index < lowest:
         raise RuleViolation(
             Rule.REORG_WITHIN_LIMIT,
-            f"a longer branch ends in {candidate.index} and leaves ours at {fork.index}: following it would take off "
-            f"{depth} blocks, at most {max_depth} are allowed (--max-reorg)",
+            f"a longer branch ends in {candidate.index} and leaves ours below {lowest}: following it would take off "
+            f"more than {max_depth} of {tree.tip.index} blocks (--max-reorg)",
         )
     return Reorg(fork, tree.tip, candidate)

@@ -53,8 +53,8 @@ class BlockTree:
         side = view.side(hash)
         return side if side is not None and side.index == index else None
 
-    def fork_below(self, header: Header, view: View) -> Header:
-        """The newest ancestor of `header`, or itself, that is on the best chain.
+    def fork_below(self, header: Header, view: View, lowest: int = 0) -> Header | None:
+        """The newest ancestor of `header`, or itself, that is on the best chain; None when it is below `lowest`.
 
         Raises RuleViolation(PARENT_IS_KNOWN) where the branch has lost its older blocks.
         """
@@ -64,6 +64,8 @@ class BlockTree:
                 raise RuleViolation(
                     Rule.PARENT_IS_KNOWN, f"the parent of side block {header.index} {header.hash} is no longer kept"
                 )
+            if parent.index < lowest:
+                return None
             header = parent
             self.steps += 1
         return header
