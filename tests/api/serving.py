@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import uvloop
@@ -60,6 +60,11 @@ class Served:
         return await self.client.post("/mineBlock", content=body, headers=JSON_HEAD | head)
 
 
+async def unresolved(_host: str, _port: int) -> NoReturn:
+    """Names and addresses mean nothing here, unless a test says otherwise."""
+    raise OSError("no resolver")
+
+
 async def read_all(reader: asyncio.StreamReader) -> bytes:
     """All that comes until the connection ends, in whatever way."""
     received = b""
@@ -91,7 +96,7 @@ async def serving(
     **options: Any,  # noqa: ANN401 - whatever `listen` takes
 ) -> AsyncIterator[Served]:
     ledger = FakeLedger(limits)
-    server = await listen(access or Access("127.0.0.1", 0), limits, **options)
+    server = await listen(access or Access("127.0.0.1", 0), limits, **{"resolve": unresolved} | options)
     if opened:
         server.open(ledger, door)
     try:

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tallystick.api.access import Access, Gate, Head, check_bind, listens_privately, own_names
+from tallystick.api.access import Access, Gate, Head, listens_privately, own_names
 from tallystick.api.problems import Fault, Refusal
-from tallystick.errors import ConfigError
 
 LOCAL = Access("127.0.0.1", 3001)
 PUBLIC = Access("0.0.0.0", 3001, write_token="w" * 32)  # noqa: S104 - it is about such addresses and tokens
@@ -193,22 +192,6 @@ def test_no_token_ever_shows_in_a_repr() -> None:
 def test_heads_that_two_programs_might_read_differently_are_refused(head: Head, raw: bytes) -> None:
     """Catalogue rows 118 and 120."""
     assert fault_of(replace(head, raw=raw)) is Fault.BAD_REQUEST
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1"])
-def test_this_machine_may_be_served_without_a_token(host: str) -> None:
-    check_bind(Access(host, 3001))
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "8.8.8.8", "", "ledger.example", "0x7f.1"])  # noqa: S104
-def test_others_may_not(host: str) -> None:
-    """Catalogue row 116: an API without authorisation on a public address."""
-    with pytest.raises(ConfigError, match=r"--token-file .* --open"):
-        check_bind(Access(host, 3001))
-    with pytest.raises(ConfigError):
-        check_bind(Access(host, 3001, read_token="r"))  # noqa: S106 - a token for the test
-    check_bind(Access(host, 3001, write_token="w"))  # noqa: S106 - likewise
-    check_bind(Access(host, 3001, open=True))
 
 
 def test_which_addresses_count_as_private() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from tallystick.api.access import Access
-from tallystick.api.server import is_this_machine, resolve_by_system
+from tallystick.api.server import is_this_machine
 from tallystick.errors import Rule, RuleViolation, StoreError
 from tallystick.model.limits import Limits
 from tests.api.serving import JSON_HEAD, Served, run, serving
@@ -19,6 +19,7 @@ TOKEN = "t" * 32
 PUBLIC = Access("0.0.0.0", 0, write_token=TOKEN)  # noqa: S104 - it is about such addresses
 OPEN = Access("0.0.0.0", 0, open=True)  # noqa: S104 - likewise
 NAMES = {
+    "localhost": ["127.0.0.1"],
     "public.example": ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"],
     "metadata.example": ["169.254.169.254"],
     "one-bad.example": ["93.184.215.14", "10.0.0.1"],
@@ -213,7 +214,7 @@ def test_what_the_ledger_refuses_is_told() -> None:
 
 def test_our_own_address_is_recognised() -> None:
     async def main() -> None:
-        async with serving() as node:
+        async with serving(resolve=resolve) as node:
             for host in ("127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"):
                 _, document = await add(node, f"ws://{host}:{node.server.port}")
                 assert document.get("rule") == "address-is-not-ours", host
@@ -230,14 +231,6 @@ def test_every_address_of_a_machine_is_ours_when_we_listen_on_all() -> None:
     assert not everywhere("192.0.2.1", 3001)
     here = partial(is_this_machine, ("127.0.0.1", 3001))
     assert not here("127.0.0.2", 3001)
-
-
-def test_the_system_resolves_numbers_in_any_spelling() -> None:
-    async def main() -> None:
-        assert set(await resolve_by_system("2130706433", 1)) == {"127.0.0.1"}
-        assert set(await resolve_by_system("0x7f.1", 1)) == {"127.0.0.1"}
-
-    run(main())
 
 
 def test_the_connected_are_listed() -> None:

@@ -15,7 +15,7 @@ from tallystick.api.server import listen
 from tallystick.errors import ConfigError
 from tallystick.model.limits import LIMITS, Limits
 from tests.api.fake_ledger import FakeLedger
-from tests.api.serving import LOOPS, close, read_all, run, serving, until
+from tests.api.serving import LOOPS, close, read_all, run, serving, unresolved, until
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -25,7 +25,7 @@ def test_a_taken_port_is_named(loop: Callable[[], asyncio.AbstractEventLoop]) ->
             port = node.server.port
             assert port > 0
             with pytest.raises(ConfigError, match=f"port {port} on 127.0.0.1 is taken"):
-                await listen(Access("127.0.0.1", port))
+                await listen(Access("127.0.0.1", port), resolve=unresolved)
             assert (await node.client.get("/health")).status_code == 200
 
     run(main(), loop)
@@ -37,7 +37,7 @@ def test_a_taken_port_is_named(loop: Callable[[], asyncio.AbstractEventLoop]) ->
 def test_an_address_that_is_not_here_is_named(host: str, message: str) -> None:
     async def main() -> None:
         with pytest.raises(ConfigError, match=message):
-            await listen(Access(host, 0, open=True))
+            await listen(Access(host, 0, open=True), resolve=unresolved)
 
     run(main())
 
@@ -199,7 +199,7 @@ def test_which_connections_count_together(peername: tuple[str, int], same_as: tu
 
 def test_nothing_is_listened_to_before_it_is_served() -> None:
     async def main() -> None:
-        server = await listen(Access("127.0.0.1", 0), LIMITS)
+        server = await listen(Access("127.0.0.1", 0), LIMITS, resolve=unresolved)
         ledger = FakeLedger()
         server.open(ledger, None)
         async with httpx.AsyncClient(trust_env=False) as client:

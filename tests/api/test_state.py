@@ -10,7 +10,6 @@ import pytest
 from tallystick import __version__
 from tallystick.api.access import Access
 from tallystick.api.state import ENDPOINTS
-from tallystick.errors import ConfigError
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC
 from tallystick.node.ports import PeerStatus
@@ -210,16 +209,5 @@ def test_a_read_token_guards_reading() -> None:
                 assert (await node.client.get(path)).status_code == (200 if free else 401)
                 answer = await node.client.get(path, headers={"authorization": f"Bearer {TOKEN}"})
                 assert answer.status_code == 200
-
-    run(main())
-
-
-def test_a_public_address_without_a_token_is_refused_before_the_port_is_taken() -> None:
-    """Catalogue row 116."""
-
-    async def main() -> None:
-        with pytest.raises(ConfigError, match="--token-file"):
-            async with serving(access=Access("0.0.0.0", 0)):  # noqa: S104 - it is about such addresses
-                pass
 
     run(main())

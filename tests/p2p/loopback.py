@@ -25,7 +25,7 @@ from tallystick.model.network import CLASSIC, CLASSIC_GENESIS, Network
 from tallystick.node.effects import Dial
 from tallystick.node.inputs import DialFailed, Input, PeerClosed, PeerOpened, PeerSaid
 from tallystick.node.ports import Status
-from tallystick.p2p.dialer import Dialer, Resolve
+from tallystick.p2p.dialer import Dialer, Resolve, resolved
 from tallystick.p2p.door import Door
 from tallystick.p2p.hub import Hub
 from tallystick.p2p.socket import PeerSocket
@@ -269,7 +269,7 @@ async def node(
     reader: ListReader | None = None,
     judge: Callable[[str, str], None] = _anything,
     is_ours: Callable[[str, int], bool] = lambda _ip, _port: False,
-    resolve: Resolve | None = None,
+    resolve: Resolve = resolved,
 ) -> AsyncIterator[Node]:
     """A listening hub; afterwards every PeerOpened must have had exactly one PeerClosed, and nothing after it."""
     ledger = RecordingLedger(limits=limits or Limits(), reader=reader or ListReader())

@@ -73,7 +73,7 @@ def judged(address: str, ip: str) -> None:
     ["169.254.169.254", "0.0.0.0", "224.0.0.1", "::ffff:169.254.169.254", "fe80::1", "::"],  # noqa: S104
 )
 def test_a_name_that_resolves_to_where_nobody_may_go_is_not_dialled(run: Scene, ip: str) -> None:
-    """Catalogue row 143's way in: the name is harmless, the address it stands for is not."""
+    """Catalogue row 112: the name is harmless, the address it stands for is not."""
 
     async def scene() -> None:
         async with node(judge=judged, resolve=resolver("127.0.0.1", ip)) as here:
@@ -155,7 +155,7 @@ def test_the_request_is_the_plain_one_that_a_node_of_the_book_understands(run: S
             "no WebSocket there: it answered 'HTTP/1.1 302 Found'",
         ),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "no WebSocket there: it answered 'SSH-2.0-OpenSSH_9.2'"),
-        (b"\x1b[2J\x00\xff\r\n\r\n", r"no WebSocket there: it answered '\x1b[2J\x00�'"),
+        (b"\x1b[2J\x00\xff\r\n\r\n", r"no WebSocket there: it answered '\x1b[2J\x00\ufffd'"),
         (b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "Sec-WebSocket-Accept"),
         (
             b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
@@ -320,6 +320,7 @@ def test_a_numeric_address_is_resolved_without_asking_anybody(run: Scene) -> Non
     async def scene() -> None:
         assert await resolved("127.0.0.1", 80) == ["127.0.0.1"]
         assert await resolved("::1", 80) == ["::1"]
+        assert set(await resolved("2130706433", 80)) == set(await resolved("0x7f.1", 80)) == {"127.0.0.1"}
         assert "127.0.0.1" in await resolved("localhost", 80)
         with pytest.raises(OSError, match=r"."):
             await resolved("a..b", 80)

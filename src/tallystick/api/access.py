@@ -1,4 +1,4 @@
-"""Who may ask what: bind address, Host, Origin and token.
+"""Who may ask what: Host, Origin and token.
 
 A node on 127.0.0.1 has one kind of stranger to fear, the web pages in its owner's browser. They can send
 requests to it (CSRF), and by pointing a name of their own at 127.0.0.1 even read the answers (DNS
@@ -20,9 +20,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
-from tallystick.api.problems import Fault, Refusal, shown
-from tallystick.errors import ConfigError
-from tallystick.wire.addresses import is_loopback
+from tallystick.api.problems import Fault, Refusal
+from tallystick.errors import shown
 
 _HEAD: Final = re.compile(
     rb"[A-Za-z]+ /[!-~]* HTTP/1\.[01]"
@@ -85,27 +84,6 @@ def listens_privately(host: str) -> bool:
     except ValueError:
         return False
     return not address.is_unspecified and not address.is_global
-
-
-def listens_on_loopback(host: str) -> bool:
-    """Is `host` one that only this machine can reach?"""
-    if host == "localhost":
-        return True
-    try:
-        return is_loopback(host)
-    except ValueError:
-        return False
-
-
-def check_bind(access: Access) -> None:
-    """Refuse to let strangers write by accident. Raises ConfigError."""
-    if listens_on_loopback(access.host) or access.open or access.write_token:
-        return
-    raise ConfigError(
-        f"on {access.host or 'all addresses'} others can reach this node and write to its ledger; "
-        "give --token-file FILE to ask writers for a token, --open to let anybody write, "
-        "or --host 127.0.0.1 to stay on this machine"
-    )
 
 
 def own_names() -> frozenset[str]:

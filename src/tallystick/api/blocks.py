@@ -15,10 +15,10 @@ from sanic import Blueprint, Request
 from tallystick.api.answers import Answer, encode, json_answer
 from tallystick.api.bodies import DATA, text_of
 from tallystick.api.desk import Desk
-from tallystick.api.problems import Fault, Refusal, shown
+from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ, require_json
 from tallystick.chain.contracts import Found
-from tallystick.errors import StoreError
+from tallystick.errors import StoreError, shown
 from tallystick.model.block import INDEX_MAX, Block
 from tallystick.node.ports import Ledger
 

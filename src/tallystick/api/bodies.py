@@ -20,7 +20,8 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from tallystick.api.problems import Fault, Refusal, shown
+from tallystick.api.problems import Fault, Refusal
+from tallystick.errors import shown
 from tallystick.model.limits import Limits
 
 _QUOTES_OF_ONE_MEMBER: Final = 4

@@ -19,10 +19,9 @@ from tallystick.api.access import listens_privately
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.bodies import PEER, text_of
 from tallystick.api.desk import Desk
-from tallystick.api.problems import shown
 from tallystick.api.protocol import head_of
 from tallystick.api.requests import READ, require_json
-from tallystick.errors import Rule, RuleViolation
+from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.limits import SECOND_MS
 from tallystick.wire.addresses import PeerAddress, host_port, judge, parse
 

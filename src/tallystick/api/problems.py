@@ -24,8 +24,6 @@ from tallystick.api.answers import PROBLEM_JSON, Answer, encode
 from tallystick.errors import Rule, RuleViolation, StoreError, StoreFullError
 
 TYPE_PREFIX: Final = "urn:tallystick:problem:"
-SHOWN_CHARACTERS: Final = 80
-"""How much of a wrong value is shown back."""
 
 _log = logging.getLogger("tallystick.api")
 
@@ -142,12 +140,6 @@ class Refusal(Exception):
         self.fault = fault
         self.detail = detail
         self.headers = headers or {}
-
-
-def shown(value: object) -> str:
-    """A foreign value as it may be shown back: quoted, escaped, bounded."""
-    text = ascii(value[: SHOWN_CHARACTERS + 1] if isinstance(value, (str, bytes)) else value)
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "..."
 
 
 def problem_document(what: Rule | Fault, detail: str) -> dict[str, object]:

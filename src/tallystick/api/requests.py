@@ -6,7 +6,8 @@ from typing import Final
 
 from sanic import Request
 
-from tallystick.api.problems import Fault, Refusal, shown
+from tallystick.api.problems import Fault, Refusal
+from tallystick.errors import shown
 
 READ: Final = ["GET", "HEAD"]
 """HEAD goes wherever GET goes (RFC 9110, section 9.1)."""

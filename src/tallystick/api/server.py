@@ -12,16 +12,15 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from sanic import Sanic
 from sanic.server import AsyncioServer
 
 from tallystick import __version__
-from tallystick.api.access import Access, Gate, check_bind
+from tallystick.api.access import Access, Gate
 from tallystick.api.app import App, build_app
 from tallystick.api.desk import Desk, IsOurs, Resolve
 from tallystick.api.door import Door
@@ -29,6 +28,7 @@ from tallystick.api.protocol import Crowd, Host, NodeProtocol
 from tallystick.errors import ConfigError
 from tallystick.model.limits import LIMITS, SECOND_MS, Limits
 from tallystick.node.ports import Ledger
+from tallystick.wire.addresses import plain
 
 _BACKLOG: Final = 512
 """Connections the kernel completes for us while we are busy."""
@@ -123,13 +123,12 @@ async def listen(
     access: Access,
     limits: Limits = LIMITS,
     *,
-    resolve: Resolve | None = None,
+    resolve: Resolve,
     is_ours: IsOurs | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     data_size: Callable[[], int | None] = lambda: None,
 ) -> Server:
-    """Take the port and begin to serve it. Raises ConfigError when it cannot be had or must not be opened."""
-    check_bind(access)
+    """Take the port and begin to serve it. Raises ConfigError when it cannot be had."""
     listener = await _bound(access.host, access.port)
     try:
         crowd = Crowd(limits)
@@ -137,7 +136,7 @@ async def listen(
             version=__version__,
             limits=limits,
             gate=Gate(access),
-            resolve=resolve or resolve_by_system,
+            resolve=resolve,
             is_ours=is_ours or partial(is_this_machine, listener.getsockname()[:2]),
             monotonic=monotonic,
             data_size=data_size,
@@ -188,12 +187,6 @@ def _no_port(host: str, port: int, error: OSError) -> ConfigError:
     return ConfigError(f"cannot listen on {host} port {port}: {error.strerror}")
 
 
-async def resolve_by_system(host: str, port: int) -> Sequence[str]:
-    """Every address the system's resolver has for `host`, numeric spellings of any kind included."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
-
-
 def is_this_machine(listening: tuple[str, int], ip: str, port: int) -> bool:
     """Does whoever dials `ip` and `port` reach the socket that listens at `listening`?
 
@@ -202,7 +195,7 @@ def is_this_machine(listening: tuple[str, int], ip: str, port: int) -> bool:
     host, own_port = listening
     if port != own_port:
         return False
-    own, dialled = _as_ipv4(host), _as_ipv4(ip)
+    own, dialled = plain(host), plain(ip)
     if not own.is_unspecified:
         return dialled == own
     with socket.socket(_FAMILY[dialled.version], socket.SOCK_DGRAM) as probe:
@@ -211,9 +204,3 @@ def is_this_machine(listening: tuple[str, int], ip: str, port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _as_ipv4(ip: str) -> IPv4Address | IPv6Address:
-    """The address, in IPv4 if that is what it stands for (`::ffff:127.0.0.1`)."""
-    address = ip_address(ip)
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address

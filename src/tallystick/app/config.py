@@ -29,7 +29,7 @@ from tallystick.app.settings import PREFIX, SETTINGS, Setting
 from tallystick.app.text import printable
 from tallystick.errors import ConfigError
 from tallystick.model.network import CLASSIC, Kind, Network
-from tallystick.wire import addresses
+from tallystick.wire.addresses import is_loopback
 
 OTHER_VARIABLES: Final = frozenset({"TALLYSTICK_CONFIG", "TALLYSTICK_URL", "TALLYSTICK_DEBUG"})
 """Variables with our prefix that are no setting of a node: where the file is, and what the client commands read."""
@@ -265,14 +265,6 @@ def _check_access(config: Config) -> None:
             f"On {config.host} other machines could write to this node. Give --token-file FILE (writers must send "
             "its token), or --open if anyone may write."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Can only this machine reach a node that listens on `host`? Names other than localhost count as no."""
-    try:
-        return addresses.is_loopback(host)
-    except ValueError:
-        return host.rstrip(".") == "localhost"
 
 
 # --- words ------------------------------------------------------------------------------------------

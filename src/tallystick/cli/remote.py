@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from tallystick.app.config import is_loopback, read_bounded, read_token
+from tallystick.app.config import read_bounded, read_token
 from tallystick.app.text import printable
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.errors import ConfigError
 from tallystick.model.limits import LIMITS
+from tallystick.wire.addresses import is_loopback
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tallystick.errors import Rule, RuleViolation
+from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.block import (
     INDEX_MAX,
     TIMESTAMP_MAX,
@@ -44,11 +44,11 @@ class ClassicEngine:
         """Check type, range and hash. Raises RuleViolation."""
         index, timestamp = block.index, block.timestamp
         if not 0 <= index <= INDEX_MAX:
-            raise RuleViolation(Rule.INDEX_IN_RANGE, f"index {_short(index)} is not within 0 and {INDEX_MAX}")
+            raise RuleViolation(Rule.INDEX_IN_RANGE, f"index {shown(index)} is not within 0 and {INDEX_MAX}")
         if index and not _HASH.fullmatch(block.previous_hash):
             raise RuleViolation(
                 Rule.NAMES_ITS_PARENT,
-                f"block {index} names {_short(block.previous_hash)} as its parent, which is no hash",
+                f"block {index} names {shown(block.previous_hash)} as its parent, which is no hash",
             )
         if isinstance(timestamp, str):
             timestamp = _seconds(timestamp, index)
@@ -58,7 +58,7 @@ class ClassicEngine:
         digest = block_hash(index, block.previous_hash, timestamp, block.data)
         if digest != block.hash:
             raise RuleViolation(
-                Rule.HASH_MATCHES_CONTENT, f"block {index} claims hash {_short(block.hash)}, its content gives {digest}"
+                Rule.HASH_MATCHES_CONTENT, f"block {index} claims hash {shown(block.hash)}, its content gives {digest}"
             )
         checked = Block(block.data, digest, index, block.previous_hash, timestamp)
         if index == 0 and checked != self._network.genesis:
@@ -72,7 +72,7 @@ class ClassicEngine:
         if block.previous_hash != parent.hash:
             raise RuleViolation(
                 Rule.NAMES_ITS_PARENT,
-                f"block {block.index} names {_short(block.previous_hash)} as its parent, which is {parent.hash}",
+                f"block {block.index} names {shown(block.previous_hash)} as its parent, which is {parent.hash}",
             )
 
     def weight(self, tip: Header) -> int:
@@ -98,11 +98,5 @@ def _seconds(text: str, index: int) -> int:
 
 def _bad_timestamp(timestamp: int | str, index: int) -> RuleViolation:
     return RuleViolation(
-        Rule.TIMESTAMP_HAS_TEN_DIGITS, f"block {index} has timestamp {_short(timestamp)}, not ten digits of seconds"
+        Rule.TIMESTAMP_HAS_TEN_DIGITS, f"block {index} has timestamp {shown(timestamp)}, not ten digits of seconds"
     )
-
-
-def _short(value: object) -> str:
-    """A foreign value for an error message: escaped, and at most 80 characters of it."""
-    text = ascii(value) if not isinstance(value, int) or abs(value) < 10**80 else "of more than 80 digits"
-    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - the width promised above

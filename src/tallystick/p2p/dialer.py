@@ -20,7 +20,7 @@ from websockets.client import ClientProtocol
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from tallystick.errors import TallystickError
+from tallystick.errors import TallystickError, shown
 from tallystick.model.limits import Limits
 from tallystick.wire.addresses import PeerAddress, parse
 
@@ -38,7 +38,6 @@ _HEAD_BYTES: Final = 16 * 1024
 
 _HEAD_END: Final = b"\r\n\r\n"
 _SWITCHING: Final = b"101"
-_SHOWN: Final = 60
 
 
 class DialError(TallystickError):
@@ -56,11 +55,11 @@ class Line(NamedTuple):
 class Dialer:
     """Opens connections to peers."""
 
-    def __init__(self, limits: Limits, judge: Judge, is_ours: IsOurs, resolve: Resolve | None = None) -> None:
+    def __init__(self, limits: Limits, judge: Judge, is_ours: IsOurs, resolve: Resolve) -> None:
         self._limits = limits
         self._judge = judge
         self._is_ours = is_ours
-        self._resolve = resolve or resolved
+        self._resolve = resolve
         self._tls: ssl.SSLContext | None = None
 
     async def dial(self, address: str) -> Line:
@@ -158,7 +157,7 @@ class _Handshake(asyncio.Protocol):
         """Judge the status line first: after any other than 101 the library would wait for a body."""
         status = head.split(b"\r\n", 1)[0]
         if status.split(b" ")[1:2] != [_SWITCHING]:
-            self._fail(f"no WebSocket there: it answered {_shown(status)}")
+            self._fail(f"no WebSocket there: it answered {shown(status.decode(errors='replace'))}")
             return
         self._wire.receive_data(head)
         self._wire.events_received()
@@ -231,7 +230,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)  # asyncio puts the address in place of the reason
     return str(error) or type(error).__name__
-
-
-def _shown(line: bytes) -> str:
-    return repr(line[:_SHOWN].decode(errors="replace"))

@@ -21,12 +21,11 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from tallystick.errors import Rule, RuleViolation
+from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.p2p.hub import Hub, host_of
 from tallystick.p2p.socket import PeerSocket
 
 _SWITCHING: Final = 101
-_SHOWN: Final = 200
 
 
 class Door:
@@ -70,5 +69,4 @@ def _of_the_handshake(headers: Sequence[tuple[str, str]]) -> Headers:
 
 
 def _no_handshake(error: Exception | None) -> RuleViolation:
-    detail = ascii(str(error))[1:-1][:_SHOWN]
-    return RuleViolation(Rule.MESSAGE_IS_WELL_FORMED, f"not a WebSocket handshake: {detail}")
+    return RuleViolation(Rule.MESSAGE_IS_WELL_FORMED, f"not a WebSocket handshake: {shown(str(error), 200)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from ipaddress import IPv6Address, ip_address
 
 from websockets.protocol import Protocol
 
@@ -22,7 +21,7 @@ from tallystick.p2p.chain import ChainSize
 from tallystick.p2p.dialer import Dialer
 from tallystick.p2p.permit import Permit
 from tallystick.p2p.socket import PeerSocket, Shared, report_failure
-from tallystick.wire.addresses import host_port
+from tallystick.wire.addresses import host_port, plain
 from tallystick.wire.reactions import Close
 
 PeerEffect = Say | SayChain | Ping | Hold | HangUp | Dial
@@ -143,10 +142,7 @@ def host_of(transport: asyncio.BaseTransport) -> str:
     name = transport.get_extra_info("peername")
     if not name:
         return "0.0.0.0"  # noqa: S104 - no address is bound: the other end is gone already
-    ip = ip_address(str(name[0]).partition("%")[0])
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return str(ip)
+    return str(plain(str(name[0])))
 
 
 def remote_of(transport: asyncio.BaseTransport) -> str:

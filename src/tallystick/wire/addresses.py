@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from tallystick.errors import Rule, RuleViolation
+from tallystick.errors import Rule, RuleViolation, shown
 
 ADDRESS_LENGTH_MAX: Final = 300
 """Characters of an address as given: a host name has at most 253 (RFC 1035, section 2.3.4)."""
@@ -52,31 +52,30 @@ def host_port(host: str, port: int) -> str:
 
 def parse(text: str) -> PeerAddress:
     """Read `ws://host:port` or `wss://host:port`. Raises RuleViolation(ADDRESS_IS_WELL_FORMED)."""
-    shown = repr(text[:80])
     if not _PRINTABLE_ASCII.fullmatch(text) or len(text) > ADDRESS_LENGTH_MAX:
-        raise _malformed(f"{shown} is not a plain ASCII address; write ws://HOST:PORT")
+        raise _malformed(f"{shown(text)} is not a plain ASCII address; write ws://HOST:PORT")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise _malformed(f"{shown}: {error}; write ws://HOST:PORT") from error
+        raise _malformed(f"{shown(text)}: {error}; write ws://HOST:PORT") from error
     if parts.scheme not in _DEFAULT_PORTS:
-        raise _malformed(f"{shown} does not start with ws:// or wss://")
+        raise _malformed(f"{shown(text)} does not start with ws:// or wss://")
     if not _HOST_AND_PORT.fullmatch(parts.netloc) or parts.path not in {"", "/"} or "?" in text or "#" in text:
-        raise _malformed(f"{shown} is not just a host and a port; write ws://HOST:PORT")
+        raise _malformed(f"{shown(text)} is not just a host and a port; write ws://HOST:PORT")
     if port is None:
         port = _DEFAULT_PORTS[parts.scheme]
     if not host or port == 0:
-        raise _malformed(f"{shown} lacks a host, or names port 0; write ws://HOST:PORT")
-    return PeerAddress(parts.scheme, _canonical_host(host, shown), port)
+        raise _malformed(f"{shown(text)} lacks a host, or names port 0; write ws://HOST:PORT")
+    return PeerAddress(parts.scheme, _canonical_host(host, text), port)
 
 
-def _canonical_host(host: str, shown: str) -> str:
+def _canonical_host(host: str, text: str) -> str:
     try:
         return str(ip_address(host))
     except ValueError:
         if not _HOST_NAME.fullmatch(host):
-            raise _malformed(f"{shown} names no valid host; write ws://HOST:PORT") from None
+            raise _malformed(f"{shown(text)} names no valid host; write ws://HOST:PORT") from None
         return host.rstrip(".")
 
 
@@ -110,9 +109,19 @@ def judge(ip: str, *, private_ok: bool) -> None:
         )
 
 
-def is_loopback(ip: str) -> bool:
-    """Is this numeric address of this machine's loopback, in any spelling?"""
-    return _undressed(ip_address(ip)).is_loopback
+def is_loopback(host: str) -> bool:
+    """Is this address of this machine's loopback, in any spelling? Of names only `localhost` is."""
+    try:
+        return _undressed(ip_address(host)).is_loopback
+    except ValueError:
+        return host.rstrip(".") == "localhost"
+
+
+def plain(ip: str) -> IPv4Address | IPv6Address:
+    """A numeric address as the system tells it, without its zone, and in IPv4 if that is what it stands for
+    (`::ffff:127.0.0.1`, as a socket that serves both families has it)."""
+    address = ip_address(ip.partition("%")[0])
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def _undressed(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
