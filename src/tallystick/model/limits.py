@@ -155,7 +155,7 @@ class Limits:
 
     # --- peers we dial -------------------------------------------------------------------------
     peer_addresses: int = 256
-    """Addresses kept by `addPeer`, the start options and the book on disk together."""
+    """Addresses we dial, when `addPeer` adds another. Start options may bring as many on top of the remembered."""
 
     redial_first_ms: int = 1 * SECOND_MS
     redial_max_ms: int = 60 * SECOND_MS
