@@ -11,7 +11,6 @@ a request on the hot path pays nothing for its deadlines.
 from __future__ import annotations
 
 import asyncio
-from ipaddress import IPv6Address, ip_address
 from types import SimpleNamespace
 from typing import Final, NamedTuple, cast
 
@@ -29,13 +28,13 @@ from tallystick.api.http1 import StrictHttp
 from tallystick.api.patience import Doing, Patience, Verdict
 from tallystick.api.problems import Fault, Refusal, problem_document
 from tallystick.model.limits import SECOND_MS, Limits
-from tallystick.wire.addresses import is_loopback
+from tallystick.wire.addresses import is_loopback, plain
 
 REMEMBERED_HEAD_BYTES: Final = 2_048
 """A longer head is judged every time, rather than kept while its connection lasts."""
 
-_IPV6_NETWORK_BITS: Final = 64
-"""One customer's share of IPv6 addresses (RFC 6177): counted as one address."""
+_IPV6_HOST_BITS: Final = 64
+"""Of an IPv6 address: what one customer chooses at will (RFC 6177). They count as one address."""
 
 _CROWDED_BODY: Final = encode(
     problem_document(Fault.BUSY, "it has as many connections as it takes, in all or from your address; close some")
@@ -280,7 +279,5 @@ def _counted_address(peername: tuple[str, int] | None) -> str:
     """The address or network a connection counts for; empty for loopback."""
     if peername is None or is_loopback(peername[0]):
         return ""
-    address = ip_address(peername[0])
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(int(address) >> (128 - _IPV6_NETWORK_BITS))
-    return peername[0]
+    address = plain(peername[0])
+    return str(address if address.version == 4 else int(address) >> _IPV6_HOST_BITS)  # noqa: PLR2004 - the family
