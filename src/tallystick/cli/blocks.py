@@ -33,6 +33,7 @@ def blocks(
     With --json the same blocks are one JSON array, a block a line, written as they arrive.
     """
     from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.model.block import Block  # noqa: PLC0415
 
     if everything and first is not None:
         raise Failure(ExitCode.USAGE, "--all begins at the genesis block; leave out --from.")
@@ -41,7 +42,8 @@ def blocks(
         start = 0 if everything else max(0, tip + 1 - limit) if first is None else first
         pages = _pages(node, start, tip + 1 if everything else limit)
         if as_json:
-            terminal.say_json_array(_as_dict(block) for page in pages for block in page)
+            keys = Block.__struct_fields__  # all that a block of the best chain has
+            terminal.say_json_array({key: getattr(block, key) for key in keys} for page in pages for block in page)
             return
         header = True
         for page in pages:
@@ -89,13 +91,3 @@ def _show(page: list[ShownBlock], *, header: bool) -> None:
         for block in page
     )
     terminal.table(columns, rows, header=header)
-
-
-def _as_dict(block: ShownBlock) -> dict[str, object]:
-    return {
-        "data": block.data,
-        "hash": block.hash,
-        "index": block.index,
-        "previous_hash": block.previous_hash,
-        "timestamp": block.timestamp,
-    }
