@@ -234,6 +234,13 @@ def test_a_post_fits_if_its_response_does(character: str) -> None:
     assert caught.value.rule is Rule.DATA_WITHIN_SIZE
 
 
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.integers(0, 5_000))
+def test_a_size_is_counted_without_being_written(text: str, repeated: int) -> None:
+    """Slices end anywhere, in the middle of what is escaped together too."""
+    block = sealed(text * repeated)
+    assert classic.response_size(block) == len(classic.response([block]))
+
+
 @given(texts)
 def test_the_cheap_bound_never_lets_too_much_through(data: str) -> None:
     assert len(classic.response([sealed(data)])) <= len(data) * classic.LONGEST_CHARACTER + classic.LONGEST_FRAME
