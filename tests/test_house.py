@@ -138,12 +138,12 @@ DEFECTS = (
 
 
 def docstrings_of_tests() -> list[str]:
-    texts = []
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                texts.append(" ".join((ast.get_docstring(node) or "").split()))
-    return texts
+    return [
+        " ".join((ast.get_docstring(node) or "").split())
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
 
 
 def rows_named(text: str) -> set[int]:

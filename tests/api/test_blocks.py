@@ -51,7 +51,10 @@ def test_a_post_is_answered_with_its_block() -> None:
     ],
 )
 def test_the_table_of_posts(body: bytes, kind: str, status: int, type: str | None) -> None:
-    """Catalogue row 114, a defect of the book's node: it read bodies of any content type. What a page of another site may send unasked is not accepted."""
+    """Catalogue row 114, a defect of the book's node: it read bodies of any content type.
+
+    What a page of another site may send unasked is not accepted.
+    """
 
     async def main() -> None:
         async with serving(Limits(classic_post_bytes=50)) as node:

@@ -177,7 +177,10 @@ def test_a_door_that_breaks_is_a_500() -> None:
     ],
 )
 def test_browsers_of_other_sites_are_not_let_in(extra: bytes, status: int) -> None:
-    """Catalogue row 113, a defect of the book's node: any web page could open its WebSocket. The handshake's Host is foreign here, which only a handshake without Origin may have."""
+    """Catalogue row 113, a defect of the book's node: any web page could open its WebSocket.
+
+    The handshake's Host is foreign here, which only a handshake without Origin may have.
+    """
 
     async def main() -> None:
         door = FakeDoor()

@@ -168,7 +168,10 @@ def test_a_file_that_is_not_text_is_refused() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "ledger.example.org"])  # noqa: S104
 def test_on_a_public_address_it_wants_a_token_or_the_word_open(host: str) -> None:
-    """Catalogue row 116, a defect of the book's node: it listened on 0.0.0.0 for anybody. Refused unless the operator decides, and the refusal says how."""
+    """Catalogue row 116, a defect of the book's node: it listened on 0.0.0.0 for anybody.
+
+    Refused unless the operator decides, and the refusal says how.
+    """
     message = refusal(flags={"host": host})
     assert "--token-file" in message
     assert "--open" in message
