@@ -64,12 +64,13 @@ class BookNode:
         self.sockets: list[Any] = []
         self.peers = peers
         self.timestamps_as_text = timestamps_as_text
+        self.clock = time.time
 
     # --- the chain ---
 
     def mine(self, data: str) -> Block:
         tip = self.chain[-1]
-        now = int(time.time())
+        now = int(self.clock())
         block: Block = {
             "data": data,
             "hash": "",

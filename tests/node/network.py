@@ -1,13 +1,16 @@
-"""Many nodes in one process: links that delay, drop gossip, break and heal, on one clock, from one seed.
+"""Many nodes in one process: links that delay, drop gossip, repeat, break and heal, from one seed.
 
 Everything random comes from `random.Random(seed)`, so a seed is a film that can be watched again. Links
-keep order, as TCP does; a broken link loses what was under way, and both ends learn that it is gone.
+keep order, as TCP does; a broken link loses what was under way, and both ends learn that it is gone. What
+arrives may arrive again, at once or much later, as from a peer that repeats itself. Each node has clocks of
+its own. Some nodes may be the book's, which check nothing and ask for everything.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count
 
@@ -26,10 +29,15 @@ from tallystick.node.inputs import (
     Tick,
 )
 from tallystick.wire import classic
+from tests.node.book import BookPlayer
 from tests.node.player import Player
 
 GOSSIP_LOST = 0.05
+REPEATED = 0.03
+REPEATED_AFTER_MS = 20_000
 LATENCY_MS = (1, 200)
+SPINNING = 10_000
+CLOCKS_APART_MS = 86_400_000
 
 
 @dataclass(eq=False, slots=True)
@@ -52,17 +60,26 @@ class Link:
 class World:
     """Nodes `ws://0:1`, `ws://1:1`, ... and what happens between them."""
 
-    def __init__(self, seed: int, links: dict[int, list[int]], limits: Limits | None = None) -> None:
-        """Make as many nodes as `links` has keys; each dials the nodes it is mapped to."""
+    def __init__(
+        self, seed: int, links: dict[int, list[int]], limits: Limits | None = None, books: Collection[int] = ()
+    ) -> None:
+        """Make as many nodes as `links` has keys; each dials the nodes it is mapped to. Those in `books` are
+        the book's, and dial nobody."""
         self.random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self.mono_ms = 0
-        self.nodes = [
-            Player(limits, dial=[f"ws://{other}:1" for other in links[node]], seed=seed * 1000 + node)
-            for node in sorted(links)
-        ]
+        self.nodes: list[Player | BookPlayer] = []
+        self.ahead_ms: list[int] = []
+        """How much each node's clocks are ahead of the world's."""
+        for node in sorted(links):
+            self.ahead_ms.append(self.random.randrange(CLOCKS_APART_MS))
+            if node in books:
+                self.nodes.append(BookPlayer(timestamps_as_text=self.random.random() < 0.5))
+            else:
+                dial = [f"ws://{other}:1" for other in links[node]]
+                self.nodes.append(Player(limits, dial=dial, seed=seed * 1000 + node, mono_ms=self.ahead_ms[node]))
         self.down: set[int] = set()
         self.cut: set[frozenset[int]] = set()
-        self.acknowledged: list[tuple[int, str]] = []
+        self.acknowledged: list[str] = []
         self._links: dict[tuple[int, int], Link] = {}
         self._numbers = count(1)
         self._order = count()
@@ -75,8 +92,10 @@ class World:
 
     def run(self, ms: int) -> None:
         """Let time pass."""
-        end = self.mono_ms + ms
+        end, in_this_ms = self.mono_ms + ms, 0
         while self._events and self._events[0][0] <= end:
+            in_this_ms = in_this_ms + 1 if self._events[0][0] == self.mono_ms else 0
+            assert in_this_ms < SPINNING, "time stands still: somebody wakes up for nothing"
             self.mono_ms, _, node, event = heapq.heappop(self._events)
             if node in self.down or (isinstance(event, Tick) and self._wakes.get(node) != self.mono_ms):
                 continue
@@ -84,13 +103,18 @@ class World:
         self.mono_ms = end
 
     def post(self, node: int, data: str) -> None:
-        """Post, and note it as acknowledged."""
+        """Post, and note it as acknowledged. (The book's node promises nothing.)"""
         if node not in self.down:
             self._tell(node, Post(0, data))
-            self.acknowledged.append((node, data))
+            if isinstance(self.nodes[node], Player):
+                self.acknowledged.append(data)
 
-    def crash(self, node: int) -> None:
-        """The process dies; its links break."""
+    def crash(self, node: int, posting: str | None = None) -> None:
+        """The process dies, perhaps in the middle of a post; its links break."""
+        player = self.nodes[node]
+        if posting is not None and node not in self.down and isinstance(player, Player):
+            player.mono_ms = self.mono_ms + self.ahead_ms[node]
+            player.dies_during(Post(0, posting), kept=self.random.random() < 0.5)
         self.down.add(node)
         for (owner, _), link in list(self._links.items()):
             if owner == node:
@@ -100,7 +124,7 @@ class World:
         """Come back with what was committed."""
         if node in self.down:
             self.down.discard(node)
-            self.nodes[node].mono_ms = self.mono_ms
+            self.nodes[node].mono_ms = self.mono_ms + self.ahead_ms[node]
             self.nodes[node].restart()
             self._rearm(node)
 
@@ -119,19 +143,24 @@ class World:
     def chains(self) -> list[list[str]]:
         return [[block.hash for block in node.chain()] for node in self.nodes]
 
+    @property
+    def players(self) -> list[Player]:
+        """The nodes that are not the book's."""
+        return [node for node in self.nodes if isinstance(node, Player)]
+
     # --- what happens then ---------------------------------------------------------------------
 
     def _tell(self, node: int, event: Input) -> None:
         player = self.nodes[node]
-        player.mono_ms = self.mono_ms
+        player.mono_ms = self.mono_ms + self.ahead_ms[node]
         for effect in player.tell(event):
             self._perform(node, effect)
         self._rearm(node)
 
     def _rearm(self, node: int) -> None:
-        wake = self.nodes[node].node.wake_at_ms()
+        wake = self.nodes[node].wake_at_ms()
         if wake is not None:
-            wake = max(wake, self.mono_ms)
+            wake = max(wake - self.ahead_ms[node], self.mono_ms)
             if self._wakes.get(node) != wake or self.mono_ms == wake:
                 self._wakes[node] = wake
                 self._at(wake, node, Tick())
@@ -154,7 +183,8 @@ class World:
             case Ping(peer):
                 self._at(self.mono_ms, node, PeerPonged(peer))
             case HangUp(peer):
-                self._break(self._links[node, peer])
+                if (node, peer) in self._links:
+                    self._break(self._links[node, peer])
             case Dial(address):
                 self._dial(node, address)
             case Hold():
@@ -182,6 +212,9 @@ class World:
         arrives = max(link.clear_ms[direction], self.mono_ms + self.random.randint(*LATENCY_MS))
         link.clear_ms[direction] = arrives
         self._at(arrives, other, PeerSaid(number, text))
+        if self.random.random() < REPEATED:
+            self._at(arrives, other, PeerSaid(number, text))
+            self._at(arrives + self.random.randrange(REPEATED_AFTER_MS), other, PeerSaid(number, text))
 
     def _break(self, link: Link) -> None:
         if link.open:

@@ -38,12 +38,13 @@ class Player:
         dial: Sequence[str] = (),
         max_reorg: int | None = None,
         seed: int = 0,
+        mono_ms: int = 0,
         store: Store | None = None,
         reader: Reader | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.entropy = random.Random(seed)  # noqa: S311 - repeatable, not secret
-        self.mono_ms = 0
+        self.mono_ms = mono_ms
         self.max_reorg = max_reorg
         self.dial = dial
         if store is None or reader is None:
@@ -64,12 +65,30 @@ class Player:
             engine_for(CLASSIC), tip, self.limits, self.now, self.entropy, dial=dial, max_reorg=self.max_reorg
         )
 
+    def wake_at_ms(self) -> int | None:
+        """When the node wants a tick."""
+        return self.node.wake_at_ms()
+
     @property
     def now(self) -> Now:
         return Now(WALL_MS + self.mono_ms, self.mono_ms)
 
     def tell(self, *events: Input) -> list[Effect]:
         """Step these events as one batch, commit, and return the effects that are no writes."""
+        effects = self._step(events)
+        self.store.commit()
+        self.effects = effects
+        return effects
+
+    def dies_during(self, *events: Input, kept: bool) -> None:
+        """The process dies in the batch of these events: after its commit, with nothing said yet, or before."""
+        self._step(events)
+        if kept:
+            self.store.commit()
+        else:
+            self.store.rollback()
+
+    def _step(self, events: Iterable[Input]) -> list[Effect]:
         effects: list[Effect] = []
         self.store.begin()
         for event in events:
@@ -78,8 +97,6 @@ class Player:
                     self.store.apply(effect)
                 else:
                     effects.append(effect)
-        self.store.commit()
-        self.effects = effects
         return effects
 
     def wait(self, ms: int) -> list[Effect]:
