@@ -48,12 +48,12 @@ def blocks(desk: Desk) -> Blueprint:
     async def chain(request: Request) -> Answer | None:
         ledger = desk.ledger
         if request.query_string:
-            return page_answer(ledger, request.query_string)
+            return affordable(desk, page_answer(ledger, request.query_string))
         await answer_whole_chain(request, desk, ledger)
         return None
 
     async def one(_: Request, ref: str) -> Answer:
-        return json_answer(block_of(desk.ledger, ref))
+        return affordable(desk, json_answer(block_of(desk.ledger, ref)))
 
     async def mine(request: Request) -> Answer:
         ledger = desk.ledger
@@ -65,18 +65,25 @@ def blocks(desk: Desk) -> Blueprint:
         most = desk.limits.fork_blocks
         parameters = _parameters(request.query_string, {"limit"})
         count = _number(parameters.get("limit", str(most)), "limit", 1, most)
-        return json_answer(
-            [
-                {"fork": fork.fork, "tip": fork.tip, "blocks": [_as_shown(found) for found in fork.blocks]}
-                for fork in desk.ledger.reader.forks(count)
-            ]
-        )
+        left = [
+            {"fork": fork.fork, "tip": fork.tip, "blocks": [_as_shown(found) for found in fork.blocks]}
+            for fork in desk.ledger.reader.forks(count)
+        ]
+        return affordable(desk, json_answer(left))
 
     blueprint.add_route(chain, "/blocks", methods=READ)
     blueprint.add_route(one, "/blocks/<ref>", methods=READ)
     blueprint.add_route(mine, "/mineBlock", methods=["POST"])
     blueprint.add_route(forks, "/forks", methods=READ)
     return blueprint
+
+
+def affordable(desk: Desk, answer: Answer) -> Answer:
+    """The answer, unless it is long and clients have too many bytes of theirs still to read. Raises Refusal."""
+    long = len(answer.body or b"") > desk.limits.large_answer_bytes
+    if long and desk.unread_bytes() > desk.limits.unread_answers_bytes:
+        raise Refusal(Fault.BUSY, "too many clients have not read their answers yet; ask for less, or again later")
+    return answer
 
 
 def block_of(ledger: Ledger, ref: str) -> Block | OrphanedBlock:

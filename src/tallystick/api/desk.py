@@ -41,6 +41,9 @@ class Desk:
     connections: Callable[[], int]
     """Open connections to our port."""
 
+    unread_bytes: Callable[[], int]
+    """Bytes of answers that clients who read slowly have not taken yet."""
+
     started_s: float
     stopping: bool = False
     opened: Ledger | None = None

@@ -53,6 +53,8 @@ class Crowd:
         self.empty = asyncio.Event()
         """Set while there is none."""
         self.empty.set()
+        self.large_bodies = asyncio.Semaphore(limits.large_bodies)
+        """The right to send a body of more than `Limits.large_body_bytes`."""
         self._limits = limits
         self._of_address: dict[str, int] = {}
 
@@ -76,6 +78,10 @@ class Crowd:
             del self._of_address[address]
         if not self.connections:
             self.empty.set()
+
+    def unread_bytes(self) -> int:
+        """What waits for clients to read it, all together. Peers have a limit of their own, each."""
+        return sum(connection.unread_bytes for connection in self.connections)
 
 
 class Host(NamedTuple):
@@ -125,8 +131,29 @@ class NodeProtocol(HttpProtocol):
         if self._http.upgrade_websocket and _knocks(request):
             await self._open_door(request)
         else:
-            await self.app.handle_request(request)
+            await self._handle(request)
         self._served += 1
+
+    async def _handle(self, request: Request) -> None:
+        if self._body_is_large():
+            async with self._crowd.large_bodies:
+                await self.app.handle_request(request)
+        else:
+            await self.app.handle_request(request)
+        self._let_go_of(request)
+        await self._can_write.wait()  # of requests sent together, the next is for when this answer was read
+
+    def _let_go_of(self, request: Request) -> None:
+        """Sanic keeps the last request and its answer for as long as the connection rests. They may be long."""
+        request.body = b""
+        if self._http.response is not None:
+            self._http.response.body = None
+
+    def _body_is_large(self) -> bool:
+        """Chunks announce no length: they count as large."""
+        http = self._http
+        chunked: object = http.request_body  # Sanic writes a word where its types announce a flag
+        return http.request_bytes_left > self._desk.limits.large_body_bytes or chunked == "chunked"
 
     async def _admit(self, request: Request) -> None:
         head = head_of(request)
@@ -159,6 +186,11 @@ class NodeProtocol(HttpProtocol):
         if early:
             self._visitor.data_received(early)
         await self._gone.wait()
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of answers that the client has not taken yet."""
+        return 0 if self.transport is None or self._visitor is not None else self.transport.get_write_buffer_size()
 
     # --- deadlines -----------------------------------------------------------------------------
 

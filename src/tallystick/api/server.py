@@ -65,6 +65,11 @@ class Server:
         """Open connections, API and peers together."""
         return len(self._crowd.connections)
 
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of answers that slow clients have not taken yet."""
+        return self._crowd.unread_bytes()
+
     async def stop(self, grace_s: float) -> None:
         """Stop listening, close what rests, and give requests under way `grace_s` seconds to finish.
 
@@ -141,6 +146,7 @@ async def listen(
             monotonic=monotonic,
             data_size=data_size,
             connections=lambda: len(crowd.connections),
+            unread_bytes=crowd.unread_bytes,
             started_s=monotonic(),
         )
         server = Server(desk, build_app(desk), listener, crowd)

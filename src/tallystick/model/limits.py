@@ -99,6 +99,11 @@ class Limits:
     request_body_bytes: int = 8 * MIB
     """A request's body; larger than any acceptable post, so that a post too long gets its own answer."""
 
+    large_body_bytes: int = 64 * KIB
+    large_bodies: int = 16
+    """Longer bodies than the first are received, so many at a time; others wait, and what they send waits in the
+    kernel. A thousand connections sending eight megabytes each would cost eight gigabytes."""
+
     request_json_values: int = 1_000
     """Values in a request's body. One is wanted; eight megabytes of empty lists would cost 300 in memory."""
 
@@ -110,6 +115,11 @@ class Limits:
 
     answer_stall_bytes: int = 16 * KIB
     """A client that takes less than this of a waiting answer within `outbox_stall_ms` is not reading."""
+
+    large_answer_bytes: int = 64 * KIB
+    unread_answers_bytes: int = 128 * MIB
+    """Longer answers than the first are refused while clients leave so much of their answers unread, all
+    together. One block can have 16 MiB, and a thousand connections may ask for it and not read."""
 
     whole_chains: int = 16
     """Answers with the whole chain under way at a time; each may hold a few pages (`page_bytes`)."""
