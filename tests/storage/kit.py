@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,9 @@ from tallystick.storage.opening import open_store
 
 GENESIS = CLASSIC.genesis
 TIME = 1_700_000_000
+
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - for `tempfile`, which picks the name
+"""Where files cost no disk, if there is such a place."""
 
 SMALL = replace(
     LIMITS, view_page=3, side_bytes=2_000, side_block_bytes=100, page_bytes=300, fork_blocks=5, index_batch=4

@@ -6,7 +6,6 @@ To crash a whole node rather than a store, hand a subclass of `Database` that ov
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -25,20 +24,16 @@ from tallystick.model.network import CLASSIC
 from tallystick.storage.database import Database, explain
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
-from tests.storage.kit import GENESIS, Twin, branch, check_reader, check_view, child, commit, on_disk
+from tests.storage.kit import GENESIS, IN_MEMORY, Twin, branch, check_reader, check_view, child, commit, on_disk
 from tests.storage.script import LIMITS, batches, states
 
 ROOT = Path(__file__).parents[2]
-RAM = Path("/dev/shm")  # noqa: S108 - used only where it is there
 
 
 @pytest.fixture
-def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: a process that dies takes nothing with it that a disk would keep."""
-    if not os.access(RAM, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=RAM) as folder:
+def quick_path() -> Iterator[Path]:
+    """A process that dies takes nothing with it that a disk would keep: memory will do."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
         yield Path(folder)
 
 
@@ -125,10 +120,10 @@ def test_after_a_failed_write_nothing_more_is_written_and_nothing_committed_is_m
     assert step > 50, "every step of the script must have failed once"
 
 
-def test_a_log_cut_off_anywhere_recovers_to_a_committed_state(tmp_path: Path) -> None:
+def test_a_log_cut_off_anywhere_recovers_to_a_committed_state(quick_path: Path) -> None:
     """Catalogue row 102: a torn tail loses the batches that were in it, whole, and nothing else."""
-    store, reader = open_store(tmp_path / "live", CLASSIC, LIMITS)
-    log = tmp_path / "live" / "ledger.sqlite-wal"
+    store, reader = open_store(quick_path / "live", CLASSIC, LIMITS)
+    log = quick_path / "live" / "ledger.sqlite-wal"
     sizes = [log.stat().st_size]
     for writes in batches():
         commit(store, *writes)
@@ -139,9 +134,9 @@ def test_a_log_cut_off_anywhere_recovers_to_a_committed_state(tmp_path: Path) ->
     start = sizes[0]
     cuts = sorted({*range(start, len(whole), 1_733), *(s + d for s in sizes for d in (-1, 0, 1) if start <= s + d)})
     for cut in cuts:
-        folder = tmp_path / f"cut-{cut}"
+        folder = quick_path / f"cut-{cut}"
         folder.mkdir()
-        shutil.copy(tmp_path / "live" / "ledger.sqlite", folder)
+        shutil.copy(quick_path / "live" / "ledger.sqlite", folder)
         (folder / log.name).write_bytes(whole[:cut])
         survived = max(i for i, size in enumerate(sizes) if size <= cut)
         with on_disk(folder, LIMITS) as (again, look):

@@ -25,7 +25,7 @@ from tallystick.model.network import CLASSIC
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
-from tests.storage.kit import SMALL, Twin, check_reader, check_view, child, switch
+from tests.storage.kit import IN_MEMORY, SMALL, Twin, check_reader, check_view, child, switch
 
 TEXTS = st.sampled_from(["", "a", "ü\0", "long" * 50, "longer" * 100])
 
@@ -131,7 +131,7 @@ class MemoryLaws(StoreLaws):
 
 class SqliteLaws(StoreLaws):
     def open(self) -> None:
-        self.path = Path(tempfile.mkdtemp())
+        self.path = Path(tempfile.mkdtemp(dir=IN_MEMORY))
         self.store, self.reader = open_store(self.path, CLASSIC, SMALL)
 
     @rule()
