@@ -39,7 +39,6 @@ class Rule(enum.StrEnum):
     PONG_IN_TIME = "pong-in-time"
     OUTBOX_DRAINS = "outbox-drains"
     MESSAGE_ARRIVES_IN_TIME = "message-arrives-in-time"
-    HANDSHAKE_IN_TIME = "handshake-in-time"
     PEERS_WITHIN_LIMIT = "peers-within-limit"
     PEER_IN_GOOD_STANDING = "peer-in-good-standing"
 

@@ -292,6 +292,7 @@ def test_the_list_of_the_discouraged_is_bounded() -> None:
 
 REQUEST_RULES = {
     Rule.DATA_WITHIN_SIZE,
+    Rule.CLOCK_IS_SANE,
     Rule.ADDRESS_IS_WELL_FORMED,
     Rule.ADDRESS_RESOLVES,
     Rule.ADDRESS_IS_ALLOWED,

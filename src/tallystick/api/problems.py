@@ -111,7 +111,6 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
         Rule.MESSAGE_IS_WELL_FORMED: Verdict(400, "The message is not well-formed"),
         Rule.MESSAGE_WITHIN_SIZE: Verdict(413, "The message is too large"),
         Rule.FRAME_KIND_FITS_DIALECT: Verdict(400, "The frame does not fit the dialect"),
-        Rule.HANDSHAKE_IN_TIME: Verdict(408, "The handshake took too long"),
         Rule.MESSAGE_ARRIVES_IN_TIME: Verdict(408, "The message took too long to arrive"),
         Rule.PONG_IN_TIME: Verdict(408, "A ping was not answered"),
         Rule.OUTBOX_DRAINS: Verdict(408, "The peer does not read"),

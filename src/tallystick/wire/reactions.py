@@ -57,13 +57,11 @@ REACTIONS: Final = {
     Rule.PONG_IN_TIME: Reaction(Close.TOO_SLOW),
     Rule.OUTBOX_DRAINS: Reaction(Close.TOO_SLOW),
     Rule.MESSAGE_ARRIVES_IN_TIME: Reaction(Close.TOO_SLOW),
-    Rule.HANDSHAKE_IN_TIME: Reaction(Close.TOO_SLOW),
     # Benign.
     Rule.GENESIS_IS_OURS: Reaction(Close.OTHER_NETWORK),
     Rule.PEERS_WITHIN_LIMIT: Reaction(Close.FULL),
     Rule.PEER_IN_GOOD_STANDING: Reaction(Close.DISCOURAGED),
     Rule.PARENT_IS_KNOWN: IGNORE,
     Rule.REORG_WITHIN_LIMIT: IGNORE,
-    Rule.CLOCK_IS_SANE: IGNORE,
 }
 """Rules of a caller's request are not here: no peer can break them (`tallystick.api.problems`)."""
