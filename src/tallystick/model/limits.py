@@ -184,7 +184,7 @@ class Limits:
     page_blocks: int = 1_000
     """Blocks a client may ask for in one page."""
 
-    page_bytes: int = 4 * MIB
+    page_bytes: int = 1 * MIB
     """Data of blocks read from the store, or of inputs written to it in one batch, at a time."""
 
     import_line_bytes: int = 64 * MIB
