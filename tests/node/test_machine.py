@@ -71,6 +71,14 @@ def test_a_post_too_long_for_the_book_is_refused_and_nothing_mined(node: Player)
     assert node.chain() == [GENESIS]
 
 
+def test_a_block_of_a_peer_may_be_longer_than_a_post(node: Player) -> None:
+    """Blocks of peers are judged by the limit of a message only: another node may have let them in."""
+    node.opens(1)
+    [block] = grow(GENESIS, "x" * 1_000_000)
+    node.hears(1, block)
+    assert node.chain() == [GENESIS, block]
+
+
 def test_a_post_with_a_clock_gone_wrong_is_refused(node: Player) -> None:
     """Catalogue row 107: what the clock says dates blocks, or says why not."""
     effects = node.node.step(Post(1, "x"), Now(0, 0), node.entropy, node.store)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tallystick.model.block import Block
 from tallystick.model.limits import KIB, MIB, Limits
@@ -129,9 +130,12 @@ def test_a_chain_that_just_fits_is_said_and_one_byte_more_is_the_latest_block(ru
             await here.ledger.until(ChainSaid)
         async with node(replace(Limits(), message_bytes=len(whole) - 1), reader) as here, raw_peer(here.port) as peer:
             await here.ledger.until(PeerOpened)
-            here.hub.perform(SayChain(1))
-            assert await peer.next_message() == book_says(reader.blocks[-1:])
-            assert await here.ledger.until(ChainSaid) == [ChainSaid(1, 0)]
+            with capture_logs() as logs:
+                here.hub.perform(SayChain(1))
+                assert await peer.next_message() == book_says(reader.blocks[-1:])
+                assert await here.ledger.until(ChainSaid) == [ChainSaid(1, 0)]
+            [line] = [line["event"] for line in logs]
+            assert "too long" in line
 
     run(scene)
 
