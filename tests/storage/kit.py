@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -231,9 +231,3 @@ def read_all(reader: Reader) -> list[Block]:
     while page := reader.page(len(blocks), 3):
         blocks.extend(page)
     return blocks
-
-
-def apply_all(twin: Twin, writes: Iterable[Write]) -> None:
-    for write in writes:
-        twin.apply(write)
-    twin.commit()

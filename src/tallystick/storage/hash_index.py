@@ -254,7 +254,6 @@ class _Job(threading.Thread):
     def __init__(self, folder: DataFolder, first: int, last: int, batch: int) -> None:
         super().__init__(name="tallystick-hash-index", daemon=True)
         self._folder = folder
-        self._first = first
         self._last = last
         self._batch = batch
         self._stopped = threading.Event()
