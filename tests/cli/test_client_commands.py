@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -181,6 +182,7 @@ def test_garbage_instead_of_http() -> None:
         "http://u:p@h",
         "http://h?q",
         "http://h:0",
+        f"http://{'a' * 64}:1",
         "\x1b",
     ],
 )
@@ -287,7 +289,7 @@ def test_what_is_asked_for_cannot_leave_the_path() -> None:
 # --- status, peers and forks ------------------------------------------------------------------------
 
 
-STATUS = {
+STATUS: Final[dict[str, Any]] = {
     "version": "1.2.3",
     "network": {"kind": "classic", "name": "classic", "id": CLASSIC.id},
     "tip": {"index": 7, "hash": "ab" * 32, "previous_hash": "cd" * 32, "timestamp": 1_700_000_000},
@@ -330,6 +332,19 @@ def test_status_in_words_and_in_json() -> None:
         assert words in ran.out
     assert ran.out.replace("\n", "").isprintable()
     assert json.loads(as_json.out) == STATUS
+
+
+@pytest.mark.parametrize("number", [-1, 2**53, 10**3_000])
+@pytest.mark.parametrize("key", ["uptime_ms", "data_bytes", "index", "timestamp", "connected_ms"])
+def test_numbers_no_node_can_mean_are_no_answer(key: str, number: int) -> None:
+    """They have no date and no size, on some systems not even a float."""
+    status: dict[str, Any] = {**STATUS, "tip": {**STATUS["tip"]}, "peers": [{**STATUS["peers"][0]}]}
+    place = status if key in status else status["tip"] if key in status["tip"] else status["peers"][0]
+    place[key] = number
+    with fake_node(always(Answer(status))) as node:
+        ran = run("status", "--url", node.url)
+    assert (ran.code, ran.out) == (ExitCode.UNREACHABLE, "")
+    assert "does not speak as a Tallystick node" in ran.err
 
 
 def test_peers_in_words_and_in_json() -> None:

@@ -98,3 +98,9 @@ def test_there_is_nothing_to_back_up(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="There is no ledger"):
         backup(tmp_path / "data", tmp_path / "copy", CLASSIC)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_place_without_a_name_is_no_place_for_a_copy(tmp_path: Path, name: str) -> None:
+    with on_disk(tmp_path), pytest.raises(StoreError, match="exists already"):
+        backup(tmp_path, Path(name), CLASSIC)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,6 +20,7 @@ from tallystick.app.config import read_bounded, read_token
 from tallystick.app.text import printable
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.errors import ConfigError
+from tallystick.model.block import INDEX_MAX, TIMESTAMP_MAX
 from tallystick.model.limits import LIMITS
 from tallystick.wire.addresses import is_loopback
 
@@ -35,14 +36,19 @@ ANSWER_BYTES_MAX: Final = 8 * LIMITS.message_bytes
 _DETAIL_CHARACTERS: Final = 500
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=TIMESTAMP_MAX)]
+"""Numbers as a node sends them; others could not be shown as sizes and dates."""
+
+
 class ShownBlock(msgspec.Struct, frozen=True):
     """A block as the API shows it."""
 
     data: str
     hash: str
-    index: int
+    index: Count
     previous_hash: str
-    timestamp: int
+    timestamp: Seconds
     orphaned: bool = False
     mined_again_as: str | None = None
 
@@ -50,16 +56,16 @@ class ShownBlock(msgspec.Struct, frozen=True):
 class ShownTip(msgspec.Struct, frozen=True):
     """Index and hash of a block."""
 
-    index: int
+    index: Count
     hash: str
 
 
 class ShownHeader(msgspec.Struct, frozen=True):
     """A block without its data."""
 
-    index: int
+    index: Count
     hash: str
-    timestamp: int
+    timestamp: Seconds
 
 
 class ShownFork(msgspec.Struct, frozen=True):
@@ -77,7 +83,7 @@ class ShownPeer(msgspec.Struct, frozen=True):
     direction: str
     state: str
     dialled: str | None = None
-    connected_ms: int | None = None
+    connected_ms: Count | None = None
     tip: ShownTip | None = None
     last_error: str | None = None
 
@@ -104,11 +110,11 @@ class ShownStatus(msgspec.Struct, frozen=True):
     version: str
     network: ShownNetwork
     tip: ShownHeader
-    uptime_ms: int
+    uptime_ms: Count
     peers: list[ShownPeer]
     dropped: list[ShownDropped]
     lost_duties: bool
-    data_bytes: int | None
+    data_bytes: Count | None
 
 
 class Node:
@@ -222,6 +228,7 @@ def _checked(url: str) -> str:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
         httpx.URL(url)
+        (parts.hostname or "").encode("idna")  # or looking it up would fail at a label too long
     except (ValueError, httpx.InvalidURL):
         usable = None
     if not usable or parts.query or parts.fragment:

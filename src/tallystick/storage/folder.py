@@ -155,10 +155,10 @@ def new_file(target: Path, mode: int = FILE_MODE) -> Iterator[Path]:
 
     Raises StoreError, and leaves nothing behind, when the target exists or cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     with told(target):
         if target.exists():
             raise StoreError(f"{target} exists already. Choose another name, or remove it first.")
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         create_file(partial, mode)
         try:
             yield partial
