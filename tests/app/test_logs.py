@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -122,3 +123,10 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
     structlog.get_logger().info("lost")
     logs.configure("info", "json", closed)
     structlog.get_logger().info("lost")
+
+
+def test_a_process_may_have_no_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    for log_format in ("auto", "json"):
+        logs.configure("info", log_format)
+        structlog.get_logger().info("lost")

@@ -35,7 +35,7 @@ def configure(level: str = "info", log_format: str = "auto", stream: TextIO | No
 
     Called once, before anything logs. Libraries get a word from `warning` on, or `info` when we debug.
     """
-    out = sys.stderr if stream is None else stream
+    out: TextIO | None = sys.stderr if stream is None else stream  # None where a process was started without one
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -101,11 +101,11 @@ def _exceptions(*, with_traceback: bool) -> Processor:
     return process
 
 
-def _renderer(log_format: str, out: TextIO) -> Processor:
+def _renderer(log_format: str, out: TextIO | None) -> Processor:
     if log_format == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=True)
     return structlog.dev.ConsoleRenderer(
-        colors=log_format == "auto" and out.isatty(),
+        colors=log_format == "auto" and out is not None and out.isatty(),
         sort_keys=False,
         exception_formatter=structlog.dev.plain_traceback,
     )
@@ -114,10 +114,12 @@ def _renderer(log_format: str, out: TextIO) -> Processor:
 class _Writer:
     """Where rendered lines go. structlog calls the method named after the level."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO | None) -> None:
         self._out = out
 
     def msg(self, line: str) -> None:
+        if self._out is None:
+            return
         try:
             self._out.write(line + "\n")
             self._out.flush()
