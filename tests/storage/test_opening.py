@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tallystick.chain.writes import OWN, Append
@@ -165,6 +166,7 @@ def test_a_missing_setting_is_damage(folder: Path, key: str) -> None:
     edit(folder, f"DELETE FROM meta WHERE key = '{key}'")  # noqa: S608 - from the list above
     with pytest.raises(StoreCorruptError, match=key):
         open_store(folder, CLASSIC)
+    assert [file.path for file in psutil.Process().open_files() if str(folder) in file.path] == []
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:

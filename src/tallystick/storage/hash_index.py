@@ -134,7 +134,11 @@ class HashIndex:
         self._job: _Job | None = None
         self._ceiling = 0
         """The running job may not move `indexed_to` beyond this: blocks above it were replaced since it began."""
-        self.load(ledger)
+        try:
+            self.load(ledger)
+        except BaseException:
+            self.close()
+            raise
 
     def load(self, ledger: Database) -> None:
         """Take up the state the ledger has on disk: at opening, and after a batch was dropped."""
