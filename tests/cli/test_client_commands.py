@@ -107,6 +107,7 @@ def test_no_node_says_how_to_start_one() -> None:
             assert ran.code == ExitCode.UNREACHABLE
             assert f"tallystick start --port {port}" in ran.err
             assert ran.out == ""
+        assert "start" not in run("status", "--url", f"https://127.0.0.1:{port}").err  # a node speaks no TLS
 
 
 def test_a_node_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,6 +174,8 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     for opening in (open_store, open_reader):
         with pytest.raises(StoreError, match="data"):
             opening(tmp_path / "data", CLASSIC)
+    with pytest.raises(StoreError, match="name a folder"):
+        open_store(tmp_path / "data", CLASSIC)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")

@@ -182,12 +182,10 @@ class Node:
         try:
             yield
         except httpx.ConnectError as error:
-            port = urlsplit(self._url).port
-            start = "tallystick start" if port in {None, 3001} else f"tallystick start --port {port}"
             raise Failure(
                 ExitCode.UNREACHABLE,
                 f"no node answers at {self._shown} ({printable(str(error))}).\n"
-                f"Start one with: {start}    or name another with --url.",
+                f"{self._way_to_start()}name another with --url.",
             ) from error
         except httpx.TimeoutException as error:
             raise Failure(
@@ -197,6 +195,14 @@ class Node:
             ) from error
         except httpx.HTTPError as error:
             raise self._stranger(printable(str(error)) or type(error).__name__) from error
+
+    def _way_to_start(self) -> str:
+        """What to type for a node at this URL. Only this machine's can be started here, and a node speaks no TLS."""
+        parts = urlsplit(self._url)
+        if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+            return "Look whether it runs and can be reached from here, or "
+        start = "tallystick start" if parts.port in {None, 3001} else f"tallystick start --port {parts.port}"
+        return f"Start one with: {start}    or "
 
     def _refusal(self, answer: httpx.Response, body: bytes) -> Failure:
         """What an answer other than 2xx means."""

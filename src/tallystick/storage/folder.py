@@ -179,6 +179,16 @@ def _name(partial: Path, target: Path) -> None:
         partial.rename(target)
 
 
+_ACCESS_ADVICE: Final = "Check its owner and its mode."
+_ADVICE: Final = {
+    errno.ENOENT: "Check the path.",
+    errno.EEXIST: "It is a file; name a folder.",
+    errno.ENOTDIR: "Check the path: a part of it is a file.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+"""What to do about an error of the file system."""
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
     """Tell errors of the file system as ours, naming the folder or file."""
@@ -188,4 +198,4 @@ def told(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}:
             raise StoreFullError(f"{path} cannot be written ({reason}). Check the disk, then start again.") from error
-        raise StoreError(f"{path} cannot be used ({reason}). Check its owner and its mode.") from error
+        raise StoreError(f"{path} cannot be used ({reason}). {_ADVICE.get(error.errno, _ACCESS_ADVICE)}") from error
