@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from tallystick import __version__
 from tallystick.api.access import Access
@@ -142,7 +141,7 @@ def test_a_node_without_a_store_lives_and_is_not_ready() -> None:
     run(main())
 
 
-def test_our_bugs_are_500_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_our_bugs_are_500_without_a_word() -> None:
     """Catalogue row 122, a defect of the book's node: it ran with debug pages on."""
 
     async def main() -> None:
@@ -155,9 +154,9 @@ def test_our_bugs_are_500_without_a_word(caplog: pytest.LogCaptureFixture) -> No
             node.ledger.reader.fails_with = None
             assert (await node.client.get("/blocks/latest")).status_code == 200
 
-    with caplog.at_level(logging.ERROR, "tallystick.api"):
+    with capture_logs() as logs:
         run(main())
-    assert "secret" in caplog.text
+    assert [str(entry["exc_info"]) for entry in logs] == ["secret"]
 
 
 TOKEN = "t" * 32

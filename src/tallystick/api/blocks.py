@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Sequence
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
 import msgspec
+import structlog
 from sanic import Blueprint, Request
 
 from tallystick.api.answers import Answer, encode, json_answer
@@ -26,7 +26,7 @@ _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _QUERY_FIELDS_MAX: Final = 4
 
-_log = logging.getLogger("tallystick.api")
+_log: Final = structlog.get_logger("tallystick.api")
 
 
 class OrphanedBlock(msgspec.Struct, frozen=True):
@@ -163,7 +163,7 @@ async def answer_whole_chain(request: Request, desk: Desk, ledger: Ledger) -> No
     except StoreError as error:
         if not request.responded:
             raise
-        _log.error("an answer with the chain was broken off: %s", error)
+        _log.error("an answer with the chain was broken off", why=str(error))
     finally:
         desk.whole_chains -= 1
     cast("asyncio.Transport", request.transport).abort()

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import structlog
 from sanic.exceptions import MethodNotAllowed, PayloadTooLarge, SanicException
 from sanic.handlers import ErrorHandler
 from sanic.request import Request
@@ -25,7 +25,7 @@ from tallystick.errors import Rule, RuleViolation, StoreError, StoreFullError
 
 TYPE_PREFIX: Final = "urn:tallystick:problem:"
 
-_log = logging.getLogger("tallystick.api")
+_log: Final = structlog.get_logger("tallystick.api")
 
 
 class Fault(enum.StrEnum):
@@ -190,7 +190,7 @@ def problem_of(error: BaseException, *, head_was_read: bool = True) -> Answer:
 
 def _problem_of_store(error: StoreError) -> Answer:
     """The message names files of the node, so it goes to the log alone."""
-    _log.error("a request failed: %s", error)
+    _log.error("a request failed", why=str(error))
     if isinstance(error, StoreFullError):
         return problem(Fault.STORE_FULL, "nothing was written; the operator must free space on the node's disk")
     return problem(Fault.STORE_FAILED, "nothing was written; the operator finds the reason in the node's log")
