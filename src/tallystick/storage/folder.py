@@ -198,4 +198,5 @@ def told(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}:
             raise StoreFullError(f"{path} cannot be written ({reason}). Check the disk, then start again.") from error
-        raise StoreError(f"{path} cannot be used ({reason}). {_ADVICE.get(error.errno, _ACCESS_ADVICE)}") from error
+        advice = _ADVICE.get(error.errno or 0, _ACCESS_ADVICE)
+        raise StoreError(f"{path} cannot be used ({reason}). {advice}") from error
