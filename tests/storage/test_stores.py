@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,6 +16,8 @@ from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, RememberPe
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import Block, header_of
 from tallystick.model.limits import Limits
+from tallystick.model.network import CLASSIC
+from tallystick.storage.verify import verify
 from tests.storage.kit import GENESIS, WIDE, branch, child, commit, in_memory, on_disk, switch
 
 Pair = tuple[Store, Reader]
@@ -189,6 +192,36 @@ def test_what_we_acknowledged_is_lost_with_its_block_until_it_is_mined_again(pai
     commit(store, AddSide(c), switch(more[-1], GENESIS, c[-1]))
     assert [duty.first for duty in store.lost(9)] == [a[0].hash, a[2].hash]
     assert reader.find(again[1].hash) == (again[1], True, None)
+
+
+def test_long_posts_that_short_branches_take_off_again_and_again_are_aside_once(tmp_path: Path) -> None:
+    """Catalogue row 56: what is mined again is never dropped, so copies of it must not fill the disk."""
+    ours = branch(GENESIS, *(letter * 10_000 for letter in "abc"))
+    with on_disk(tmp_path) as (store, reader):
+        commit(store, Append(ours, [OWN] * 3))
+        tip, carried = ours[-1], [ours]
+        for turn in range(1, 9):
+            theirs = branch(GENESIS, *(f"{turn} {n}" for n in range(tip.index + 1)))
+            commit(store, AddSide(theirs), switch(tip, GENESIS, theirs[-1]))
+            again = branch(theirs[-1], *(block.data for block in ours))
+            commit(store, Append(again, [block.hash for block in ours]))
+            tip = again[-1]
+            carried.append(again)
+        for again in carried[:-1]:
+            assert [reader.find(block.hash) for block in again] == [
+                (block, True, now.hash) for block, now in zip(again, carried[-1], strict=True)
+            ]
+
+        # A branch with copies comes back, whole.
+        more = branch(carried[3][-1], *map(str, range(100)))
+        commit(store, AddSide(more), switch(tip, GENESIS, more[-1]))
+        assert list(reader.page(carried[3][0].index, 3)) == carried[3]
+        assert list(store.lost(9)) == []
+    assert verify(tmp_path, CLASSIC).blocks == more[-1].index + 1
+    connection = sqlite3.connect(tmp_path / "ledger.sqlite")
+    (aside,) = connection.execute("SELECT sum(length(data)) FROM side").fetchone()
+    connection.close()
+    assert 30_000 < aside < 35_000
 
 
 def test_lost_duties_come_oldest_first_and_only_as_many_as_fit(opener: Opener) -> None:

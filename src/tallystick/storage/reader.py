@@ -15,9 +15,10 @@ from tallystick.model.limits import Limits
 from tallystick.storage.database import Database, Row
 from tallystick.storage.hash_index import Finder
 from tallystick.storage.rows import asked_key, damaged, size_of, to_block, to_header
+from tallystick.storage.side import DATA
 
 BLOCK = "SELECT b.idx, b.hash, b.timestamp, b.data, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1"
-SIDE = "SELECT idx, hash, timestamp, data, previous_hash, mark FROM side"
+SIDE = f"SELECT s.idx, s.hash, s.timestamp, {DATA}, s.previous_hash, s.mark FROM side s"  # noqa: S608 - a constant
 
 
 class SqliteReader:
@@ -69,7 +70,7 @@ class SqliteReader:
                 if block is None:
                     raise damaged(index)
                 return Found(block, orphaned=False, mined_again_as=None)
-            row = self._database.one(f"{SIDE} WHERE hash = ?", (key,))
+            row = self._database.one(f"{SIDE} WHERE s.hash = ?", (key,))
             return None if row is None else self._found(row)
 
     def _stands_at(self, key: bytes) -> int | None:
@@ -117,7 +118,7 @@ class SqliteReader:
         blocks: list[Found] = []
         key = bytes.fromhex(tip.hash)
         while len(blocks) < self._limits.fork_blocks:
-            row = self._database.one(f"{SIDE} WHERE hash = ?", (key,))
+            row = self._database.one(f"{SIDE} WHERE s.hash = ?", (key,))
             if row is None:
                 break
             found = self._found(row)

@@ -10,18 +10,32 @@ Three things are maintained with every change, so that `forks` costs what its an
 * `bytes` of unmarked blocks, summed up in `Running.side_bytes`, against `Limits.side_bytes`.
 
 No block is on the best chain and beside it at once.
+
+A block that carries a post of ours again stands here without its data, which is that of the post's first carrier
+(`DATA`). Else a peer whose short blocks take our long posts off again and again would fill the disk with copies
+that are never dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tallystick.model.block import Block
 from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
 from tallystick.storage.rows import key_of, size_of
 from tallystick.storage.schema import read_count
+
+DATA: Final = """
+    CASE WHEN length(s.mark) > 0
+      THEN coalesce((SELECT f.data FROM side f WHERE f.hash = s.mark),
+                    (SELECT b.data FROM carriers c JOIN blocks b ON b.idx = c.idx AND b.hash = c.hash
+                     WHERE c.duty = s.mark AND c.hash = s.mark))
+      ELSE s.data END"""
+"""SQL: the data of a row `s` of the table `side`. A first carrier that is not aside has been there, and so is known
+by `carriers`."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
 from tallystick.storage.rows import key_of
-from tallystick.storage.side import Running, add_tip
+from tallystick.storage.side import DATA, Running, add_tip
 
 _DUTY: Final = "CASE length({0}.mark) WHEN 0 THEN {0}.hash ELSE {0}.mark END"
 """SQL: the duty that a marked block carries, named by the hash of its first carrier."""
@@ -70,13 +70,13 @@ def _find_path(database: Database, write: Switch) -> None:
 
 
 def _detach(database: Database, running: Running, limits: Limits, write: Switch) -> None:
-    """Put the blocks after the fork aside, as one run, marks and all."""
+    """Put the blocks after the fork aside, as one run, marks and all, but without copies of data (`side.DATA`)."""
     base = running.next_seq
     for first, last in pages(write.fork + 1, write.old_tip, limits):
         database.write(
             """INSERT INTO side (seq, hash, idx, previous_hash, timestamp, run, bytes, mark, data)
                SELECT ?1 + b.idx - ?2 - 1, b.hash, b.idx, p.hash, b.timestamp, ?1,
-                      length(CAST(b.data AS BLOB)) + ?3, b.mark, b.data
+                      length(CAST(b.data AS BLOB)) + ?3, b.mark, CASE WHEN length(b.mark) > 0 THEN '' ELSE b.data END
                FROM blocks b JOIN blocks p ON p.idx = b.idx - 1
                WHERE b.idx BETWEEN ?4 AND ?5 ORDER BY b.idx""",
             (base, write.fork, limits.side_block_bytes, first, last),
@@ -94,9 +94,9 @@ def _attach(database: Database, running: Running, limits: Limits, write: Switch)
     database.write("DELETE FROM tips WHERE seq = (SELECT seq FROM path WHERE idx = ?)", (write.new_tip_index,))
     for page in pages(write.fork + 1, write.new_tip_index, limits):
         database.write(
-            """INSERT INTO blocks (idx, hash, timestamp, mark, data)
-               SELECT s.idx, s.hash, s.timestamp, s.mark, s.data FROM path JOIN side s ON s.seq = path.seq
-               WHERE path.idx BETWEEN ? AND ? ORDER BY path.idx""",
+            f"""INSERT INTO blocks (idx, hash, timestamp, mark, data)
+                SELECT s.idx, s.hash, s.timestamp, s.mark, {DATA} FROM path JOIN side s ON s.seq = path.seq
+                WHERE path.idx BETWEEN ? AND ? ORDER BY path.idx""",  # noqa: S608 - our own constant
             page,
         )
         (size,) = database.one(

@@ -25,6 +25,7 @@ from tallystick.storage.database import Database, Row, translated
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import IndexFile
 from tallystick.storage.schema import check_is_ours, read_count, read_meta
+from tallystick.storage.side import DATA
 
 PAGE_BLOCKS: Final = 2_000
 """Blocks checked per snapshot; so long the log of a running node may not be cut."""
@@ -154,7 +155,8 @@ def _complain(index: int, parent: str, row: Row) -> NoReturn:
 def _check_side(ledger: Database) -> int:
     """How many side blocks there are, once all are found sound and accounted for. Raises StoreCorruptError."""
     count = size = 0
-    with ledger.each("SELECT idx, previous_hash, timestamp, data, hash, bytes, mark FROM side ORDER BY seq") as rows:
+    columns = f"s.idx, s.previous_hash, s.timestamp, {DATA}, s.hash, s.bytes, s.mark"
+    with ledger.each(f"SELECT {columns} FROM side s ORDER BY s.seq") as rows:  # noqa: S608 - constants
         for index, parent, timestamp, data, key, cost, mark in rows:
             if not _is_block(index, parent, timestamp, data, key):
                 raise StoreCorruptError(
