@@ -218,8 +218,8 @@ def test_posts_that_a_reorg_removed_come_back_though_the_node_is_killed(tmp_path
         wanted = sorted(["my genesis block!!", *promises, *(f"b {number}" for number in range(40)), "and on"])
         eventually(lambda: sorted(a.data()) == wanted and a.chain() == b.chain(), "a post was lost or repeated")
         eventually(lambda: a.get("/status")["lost_duties"] is False, "duties are still said to be lost")
-        [fork] = a.get("/forks")
-        assert fork["tip"]["index"] == 30
+        # There may be shorter branches from later: what was mined again can lose once more.
+        [fork] = [fork for fork in a.get("/forks") if fork["fork"]["index"] == 0]
         assert [block["data"] for block in fork["blocks"]] == promises[::-1]
         assert all(block["mined_again_as"] for block in fork["blocks"])
         a.kill()
