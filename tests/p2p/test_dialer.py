@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,7 +15,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
 
-from tallystick.model.limits import Limits
+from tallystick.model.limits import LIMITS, Limits
 from tallystick.node.effects import Dial
 from tallystick.node.inputs import DialFailed, PeerOpened, PeerSaid
 from tallystick.p2p.dialer import resolved
@@ -324,5 +326,43 @@ def test_a_numeric_address_is_resolved_without_asking_anybody(run: Scene) -> Non
         assert "127.0.0.1" in await resolved("localhost", 80)
         with pytest.raises(OSError, match=r"."):
             await resolved("a..b", 80)
+
+    run(scene)
+
+
+def test_so_many_names_are_looked_up_at_a_time(run: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may add peers could else start thousands of threads with names whose servers do not answer."""
+    answers = threading.Event()
+
+    def slow(*_asked: object, **_more: object) -> list[tuple[object, ...]]:
+        answers.wait(30)
+        return [(0, 0, 0, "", ("10.0.0.1", 80))]
+
+    async def scene() -> None:
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        asked = [asyncio.create_task(resolved("slow.example", 80)) for _ in range(LIMITS.lookups)]
+        await asyncio.sleep(0)
+        with pytest.raises(OSError, match="too many names"):
+            await resolved("slow.example", 80)
+        assert await resolved("127.0.0.1", 80) == ["127.0.0.1"], "which asks nobody"
+        answers.set()
+        assert await asyncio.gather(*asked) == [["10.0.0.1"]] * LIMITS.lookups
+        assert await resolved("slow.example", 80) == ["10.0.0.1"]
+
+    run(scene)
+
+
+def test_a_system_without_a_thread_to_spare_is_an_address_that_does_not_resolve(
+    run: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def scene() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for _ in range(LIMITS.lookups + 1):
+                with pytest.raises(OSError, match="no thread"):
+                    await resolved("some.example", 80)
 
     run(scene)

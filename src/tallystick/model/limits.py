@@ -156,6 +156,9 @@ class Limits:
     dialled_addresses: int = 4
     """Numeric addresses of one name that are tried, in the resolver's order."""
 
+    lookups: int = 64
+    """Names that are looked up at a time, each in a thread of its own that a slow resolver may keep for half a minute."""
+
     ping_every_ms: int = 30 * SECOND_MS
     pong_within_ms: int = 60 * SECOND_MS
     """A peer that did not answer a ping for so long is gone."""

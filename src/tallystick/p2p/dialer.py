@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, cast
 
 from websockets.client import ClientProtocol
@@ -21,7 +22,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from tallystick.errors import TallystickError, shown
-from tallystick.model.limits import Limits
+from tallystick.model.limits import LIMITS, Limits
 from tallystick.wire.addresses import PeerAddress, parse
 
 Judge = Callable[[str, str], None]
@@ -32,6 +33,8 @@ IsOurs = Callable[[str, int], bool]
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """`resolve(host, port)`: its numeric addresses. Raises OSError."""
+
+_lookups: Final = threading.BoundedSemaphore(LIMITS.lookups)
 
 _HEAD_BYTES: Final = 16 * 1024
 """An answer to a handshake has a few hundred bytes; more than this before its end is none."""
@@ -186,7 +189,8 @@ async def resolved(host: str, port: int) -> Sequence[str]:
     """The numeric addresses of `host`, in the resolver's order. Raises OSError.
 
     A look-up can block for half a minute and nothing can call it off. So it has a thread of its own
-    that nobody waits for: the event loop's threads would be joined when the node stops.
+    that nobody waits for: the event loop's threads would be joined when the node stops. There are
+    `Limits.lookups` of them at most, in the whole process.
     """
     try:
         return [str(ipaddress.ip_address(host))]
@@ -211,12 +215,17 @@ async def resolved(host: str, port: int) -> Sequence[str]:
             found = error
         except UnicodeError as error:
             found = OSError(f"not a host name: {error}")
-        try:
+        _lookups.release()
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
             loop.call_soon_threadsafe(settle, found)
-        except RuntimeError:  # the loop is closed: nobody asks any more
-            return
 
-    threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    if not _lookups.acquire(blocking=False):
+        raise OSError("too many names are being looked up already")
+    try:
+        threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    except RuntimeError as error:
+        _lookups.release()
+        raise OSError(f"no thread to look it up in: {error}") from error
     return await answer
 
 
