@@ -157,7 +157,7 @@ class Limits:
     """Numeric addresses of one name that are tried, in the resolver's order."""
 
     lookups: int = 64
-    """Names that are looked up at a time, each in a thread of its own that a slow resolver may keep for half a minute."""
+    """Names that are looked up at a time, each in a thread that a silent name server may keep for half a minute."""
 
     ping_every_ms: int = 30 * SECOND_MS
     pong_within_ms: int = 60 * SECOND_MS
