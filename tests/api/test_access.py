@@ -160,6 +160,21 @@ def test_tokens(access: Access, head: Head, shown: list[str], served: bool) -> N
     assert fault is (None if served else Fault.TOKEN_NEEDED)
 
 
+def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catalogue row 117: how long an answer takes tells nothing of any token, nor which of them was right."""
+    compared: list[bytes] = []
+
+    def compare(given: bytes, token: bytes) -> bool:
+        compared.append(token)
+        return given == token
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    for shown in (R, W, WRONG):
+        compared.clear()
+        fault_of(replace(GET, authorizations=shown), BOTH)
+        assert sorted(compared) == [b"r" * 32, b"w" * 32]
+
+
 def test_a_read_token_shuts_the_door() -> None:
     assert fault_of(KNOCK, BOTH) is Fault.DOOR_CLOSED
     assert fault_of(KNOCK, PUBLIC) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import pytest
 from structlog.testing import capture_logs
@@ -179,6 +181,18 @@ def test_a_token_is_asked_of_writers() -> None:
             assert (await node.client.get("/blocks")).status_code == 200
             assert (await node.post(b'{"data": "x"}', authorization=f"Bearer {TOKEN}")).status_code == 200
             assert node.ledger.posted == ["x"]
+
+    run(main())
+
+
+def test_a_wrong_token_is_answered_late() -> None:
+    """Catalogue row 117: nobody tries many tokens."""
+
+    async def main() -> None:
+        async with serving(Limits(wrong_token_ms=300), Access("127.0.0.1", 0, write_token=TOKEN)) as node:
+            asked_s = time.monotonic()
+            assert (await node.post(b'{"data": "x"}', authorization="Bearer " + "x" * 32)).status_code == 401
+            assert time.monotonic() - asked_s >= 0.3
 
     run(main())
 
