@@ -192,8 +192,8 @@ def _problem_of_store(error: StoreError) -> Answer:
     """The message names files of the node, so it goes to the log alone."""
     _log.error("a request failed", why=str(error))
     if isinstance(error, StoreFullError):
-        return problem(Fault.STORE_FULL, "nothing was written; the operator must free space on the node's disk")
-    return problem(Fault.STORE_FAILED, "nothing was written; the operator finds the reason in the node's log")
+        return problem(Fault.STORE_FULL, "nothing was acknowledged; the operator must free space on the node's disk")
+    return problem(Fault.STORE_FAILED, "nothing was acknowledged; the operator finds the reason in the node's log")
 
 
 _OF_STATUS: Final[Mapping[int, tuple[Fault, str]]] = MappingProxyType(
