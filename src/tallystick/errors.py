@@ -42,6 +42,25 @@ class Rule(enum.StrEnum):
     PEERS_WITHIN_LIMIT = "peers-within-limit"
     PEER_IN_GOOD_STANDING = "peer-in-good-standing"
 
+    # The nodes' own dialect.
+    MESSAGE_IS_DECODABLE = "message-is-decodable"
+    HELLO_COMES_FIRST = "hello-comes-first"
+    HELLO_IS_ACCEPTABLE = "hello-is-acceptable"
+    HANDSHAKE_IN_TIME = "handshake-in-time"
+    NETWORK_IS_OURS = "network-is-ours"
+    PEER_IS_NOT_OURSELVES = "peer-is-not-ourselves"
+    PEER_IS_WHO_IT_CLAIMS = "peer-is-who-it-claims"
+    PEER_CONNECTS_ONCE = "peer-connects-once"
+    PEER_IS_A_MEMBER = "peer-is-a-member"
+    PEER_IS_NOT_BANNED = "peer-is-not-banned"
+    DIALECT_IS_SPOKEN = "dialect-is-spoken"
+    REPLY_WAS_ASKED_FOR = "reply-was-asked-for"
+    REPLY_FITS_REQUEST = "reply-fits-request"
+    REQUESTS_WITHIN_RATE = "requests-within-rate"
+    CLAIM_IS_PROVEN = "claim-is-proven"
+    SYNC_KEEPS_UP = "sync-keeps-up"
+    PEER_KEEPS_UP = "peer-keeps-up"
+
     # Requests of a caller.
     DATA_WITHIN_SIZE = "data-within-size"
     CLOCK_IS_SANE = "clock-is-sane"
@@ -51,6 +70,9 @@ class Rule(enum.StrEnum):
     ADDRESS_IS_NOT_OURS = "address-is-not-ours"
     ADDRESS_BOOK_HAS_ROOM = "address-book-has-room"
     PEER_IS_KNOWN = "peer-is-known"
+    BAN_IS_WELL_FORMED = "ban-is-well-formed"
+    BAN_IS_KNOWN = "ban-is-known"
+    BAN_LIST_HAS_ROOM = "ban-list-has-room"
 
 
 def shown(value: object, most: int = 80) -> str:

@@ -12,7 +12,8 @@ from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import CLASSIC, Network
 from tallystick.node.inputs import Input
-from tallystick.node.ports import PeerStatus, Status
+from tallystick.node.ports import Banned, PeerStatus, Status, SyncProgress
+from tallystick.wire.dialect import Dialect
 
 
 def block_on(parent: Block, data: str, timestamp: int = 1_700_000_000) -> Block:
@@ -79,6 +80,10 @@ class FakeLedger:
         self.removed: list[str] = []
         self.open_connections: list[str] = []
         self.peer_statuses: list[PeerStatus] = []
+        self.bans: list[Banned] = []
+        self.key = "ab" * 32
+        self.sync: SyncProgress | None = None
+        self.addresses = 0
         self.fails_with: Exception | None = None
         self.hold: asyncio.Event | None = None
         """While it is not set, posts wait for their commit."""
@@ -118,8 +123,22 @@ class FakeLedger:
             raise RuleViolation(Rule.PEER_IS_KNOWN, f"{address} is no peer; see GET /status")
         self.removed.append(address)
 
-    def welcome(self, address: str) -> bool:
-        return True
+    async def ban(self, subject: str) -> None:
+        self._check()
+        self.bans.append(Banned(subject, manual=True, remaining_ms=None))
+
+    async def unban(self, subject: str) -> None:
+        self._check()
+        left = [ban for ban in self.bans if ban.subject != subject]
+        if len(left) == len(self.bans):
+            raise RuleViolation(Rule.BAN_IS_KNOWN, f"{subject} is not kept out; see GET /bans")
+        self.bans = left
+
+    def banned(self) -> Sequence[Banned]:
+        self._check()
+        return self.bans
+
+    def check_welcome(self, address: str, dialect: Dialect) -> None: ...
 
     def connected(self) -> Sequence[str]:
         return self.open_connections
@@ -130,6 +149,9 @@ class FakeLedger:
             peers=self.peer_statuses,
             dropped=[{"address": "10.0.0.9:3001", "rule": "pong-in-time", "detail": "60 s"}],
             lost_duties=False,
+            key=self.key,
+            sync=self.sync,
+            addresses=self.addresses,
         )
 
     def _check(self) -> None:

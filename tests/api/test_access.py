@@ -111,6 +111,19 @@ def test_a_default_port_may_be_left_out() -> None:
         assert fault_of(replace(GET, hosts=[host], origins=[origin])) is None
 
 
+def test_with_tls_our_own_pages_are_https_ones() -> None:
+    access = replace(LOCAL, tls=True)
+    for host, origin, ours in (
+        ("127.0.0.1:3001", "https://127.0.0.1:3001", True),
+        ("127.0.0.1", "https://127.0.0.1:443", True),
+        ("127.0.0.1:443", "https://127.0.0.1", True),
+        ("127.0.0.1:3001", "http://127.0.0.1:3001", False),
+        ("127.0.0.1:80", "https://127.0.0.1", False),
+    ):
+        fault = fault_of(replace(GET, hosts=[host], origins=[origin]), access)
+        assert fault is (None if ours else Fault.ORIGIN_NOT_ALLOWED)
+
+
 def test_a_handshake_without_an_origin_is_not_held_to_its_host() -> None:
     for hosts in (["node.example:3001"], [], ["%%"]):
         assert fault_of(replace(KNOCK, hosts=hosts)) is None
@@ -175,8 +188,9 @@ def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
         assert sorted(compared) == [b"r" * 32, b"w" * 32]
 
 
-def test_a_read_token_shuts_the_door() -> None:
-    assert fault_of(KNOCK, BOTH) is Fault.DOOR_CLOSED
+def test_a_token_is_not_asked_of_peers() -> None:
+    """What a read token shuts out, the classic dialect, the node refuses itself (`Profile.classic`)."""
+    assert fault_of(KNOCK, BOTH) is None
     assert fault_of(KNOCK, PUBLIC) is None
 
 

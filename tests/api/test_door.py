@@ -146,7 +146,12 @@ def test_a_peer_may_be_silent_for_as_long_as_the_door_allows() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "status"),
-    [(Rule.PEERS_WITHIN_LIMIT, 503), (Rule.PEER_IN_GOOD_STANDING, 403), (Rule.MESSAGE_IS_WELL_FORMED, 400)],
+    [
+        (Rule.PEERS_WITHIN_LIMIT, 503),
+        (Rule.PEER_IN_GOOD_STANDING, 403),
+        (Rule.PEER_IS_NOT_BANNED, 403),
+        (Rule.MESSAGE_IS_WELL_FORMED, 400),
+    ],
 )
 def test_a_refused_peer_gets_a_problem(rule: Rule, status: int) -> None:
     async def main() -> None:
@@ -155,6 +160,17 @@ def test_a_refused_peer_gets_a_problem(rule: Rule, status: int) -> None:
             assert received.startswith(b"HTTP/1.1 %d " % status)
             assert rule.value.encode() in received
             assert (b"retry-after" in received) == (status == 503)
+
+    run(main())
+
+
+def test_who_must_speak_the_native_dialect_is_told_which_that_is() -> None:
+    async def main() -> None:
+        async with serving(door=FakeDoor(RuleViolation(Rule.DIALECT_IS_SPOKEN, "members only"))) as node:
+            received = await node.raw(KNOCK % b"Connection: close\r\n")
+            assert received.startswith(b"HTTP/1.1 426 ")
+            assert b"\r\nupgrade: websocket\r\n" in received
+            assert b"\r\nsec-websocket-protocol: tallystick.1\r\n" in received
 
     run(main())
 
@@ -208,13 +224,25 @@ def test_our_own_page_is_let_in() -> None:
     run(main())
 
 
-def test_without_a_door_or_with_a_read_token_nobody_is_let_in() -> None:
+def test_a_token_is_not_asked_of_peers() -> None:
+    """They have no way to show one. Which of them get in all the same is the node's to say (`Ledger.check_welcome`)."""
+
+    async def main() -> None:
+        door = FakeDoor()
+        async with serving(access=Access("127.0.0.1", 0, read_token="r" * 32), door=door) as node:
+            reader, writer = await node.connect()
+            writer.write(KNOCK % b"")
+            assert await reader.readexactly(len(SWITCHED)) == SWITCHED
+            await close(writer)
+
+    run(main())
+
+
+def test_without_a_door_nobody_is_let_in() -> None:
     async def main() -> None:
         async with serving() as node:
             assert (await node.raw(KNOCK % b"Connection: close\r\n")).startswith(b"HTTP/1.1 403 ")
         door = FakeDoor()
-        async with serving(access=Access("127.0.0.1", 0, read_token="r" * 32), door=door) as node:
-            assert (await node.raw(KNOCK % b"Connection: close\r\n")).startswith(b"HTTP/1.1 403 ")
         async with serving(opened=False, door=door) as node:
             assert (await node.raw(KNOCK % b"Connection: close\r\n")).startswith(b"HTTP/1.1 503 ")
         assert door.heads == []

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tallystick.api.access import Access
-from tallystick.api.protocol import Crowd, NodeProtocol, _counted_address
+from tallystick.api.protocol import Crowd, NodeProtocol, counted_address
 from tallystick.api.server import listen
 from tallystick.errors import ConfigError
 from tallystick.model.limits import LIMITS, Limits
@@ -193,8 +193,8 @@ def test_one_address_cannot_take_all_the_room() -> None:
     ],
 )
 def test_which_connections_count_together(peername: tuple[str, int], same_as: tuple[str, int]) -> None:
-    assert _counted_address(peername) == _counted_address(same_as)
-    assert (_counted_address(peername) == "") == (peername[0] in {"127.0.0.1", "::1"})
+    assert counted_address(peername) == counted_address(same_as)
+    assert (counted_address(peername) == "") == (peername[0] in {"127.0.0.1", "::1"})
 
 
 def test_nothing_is_listened_to_before_it_is_served() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,10 +14,10 @@ from tallystick.api.access import Access
 from tallystick.api.state import ENDPOINTS
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC
-from tallystick.node.ports import PeerStatus
+from tallystick.node.ports import PeerStatus, SyncProgress
 from tests.api.serving import JSON_HEAD, run, serving
 
-READABLE = ["/", "/blocks", "/blocks/0", "/blocks?from=0", "/peers", "/forks", "/status", "/health", "/ready"]
+READABLE = ["/", "/blocks", "/blocks/0", "/blocks?from=0", "/peers", "/bans", "/forks", "/status", "/health", "/ready"]
 
 
 def test_status_tells_all_there_is_to_know() -> None:
@@ -30,7 +31,8 @@ def test_status_tells_all_there_is_to_know() -> None:
             ]
             body = (await node.client.get("/status")).json()
             assert body["version"] == __version__
-            assert body["network"] == {"kind": "classic", "name": "classic", "id": CLASSIC.id}
+            assert body["network"] == {"kind": "classic", "name": "classic", "id": CLASSIC.id, "members": 0}
+            assert (body["key"], body["sync"], body["addresses"]) == ("ab" * 32, None, 0)
             assert body["tip"]["index"] == 0
             assert body["uptime_ms"] > 0
             assert [peer["direction"] for peer in body["peers"]] == ["outbound", "inbound", "outbound"]
@@ -39,14 +41,52 @@ def test_status_tells_all_there_is_to_know() -> None:
                 "address": "ws://10.0.0.3:3001",
                 "direction": "outbound",
                 "dialled": "ws://10.0.0.3:3001",
+                "origin": "configured",
                 "state": "waiting",
+                "dialect": None,
+                "agent": None,
+                "key": None,
                 "connected_ms": None,
                 "next_dial_ms": 900,
                 "tip": None,
+                "latency_ms": None,
+                "received_bytes": None,
+                "sent_bytes": None,
                 "last_error": "refused\r\n\x1b",
             }
             assert body["dropped"][0]["rule"] == "pong-in-time"
             assert (body["connections"], body["lost_duties"], body["data_bytes"]) == (1, False, 4_096)
+
+    run(main())
+
+
+def test_status_tells_all_of_a_peer_and_of_the_sync() -> None:
+    async def main() -> None:
+        async with serving() as node:
+            node.ledger.network = replace(CLASSIC, members=frozenset({"cd" * 32}))
+            node.ledger.sync = SyncProgress(10, 1_000, 333.3333333, 2_971, 2)
+            node.ledger.addresses = 17
+            node.ledger.peer_statuses = [
+                PeerStatus(
+                    "10.0.0.1:40000", None, "connected", 5, None, (7, "f" * 64), None,
+                    dialect="tallystick.1", key="cd" * 32, agent="tallystick/1.2.3", latency_ms=3, peer=9,
+                    received_bytes=1_000, sent_bytes=2_000, origin="inbound",
+                )
+            ]  # fmt: skip
+            body = (await node.client.get("/status")).json()
+            assert body["network"]["members"] == 1
+            assert body["sync"] == {
+                "index": 10,
+                "target": 1_000,
+                "blocks_per_second": 333.3,
+                "remaining_ms": 2_971,
+                "peers": 2,
+            }
+            assert body["addresses"] == 17
+            (peer,) = body["peers"]
+            assert (peer["direction"], peer["origin"]) == ("inbound", "inbound")
+            assert (peer["dialect"], peer["agent"], peer["key"]) == ("tallystick.1", "tallystick/1.2.3", "cd" * 32)
+            assert (peer["latency_ms"], peer["received_bytes"], peer["sent_bytes"]) == (3, 1_000, 2_000)
 
     run(main())
 
@@ -79,6 +119,8 @@ def test_head_goes_wherever_get_goes() -> None:
         ("GET", "/mineBlock", "POST"),
         ("HEAD", "/addPeer", "POST"),
         ("GET", "/peers/x", "DELETE"),
+        ("PUT", "/bans", "GET, HEAD, POST"),
+        ("GET", "/bans/x", "DELETE"),
         ("BREW", "/blocks", "GET, HEAD"),
     ],
 )
@@ -178,6 +220,9 @@ def test_a_token_is_asked_of_writers() -> None:
                 assert answer.headers["www-authenticate"].startswith("Bearer")
                 assert answer.json()["type"] == "urn:tallystick:problem:token-needed"
             assert (await node.client.delete("/peers/x:1")).status_code == 401
+            assert (await node.client.delete("/bans/10.0.0.1")).status_code == 401
+            assert (await node.client.post("/bans", json={"subject": "10.0.0.1"})).status_code == 401
+            assert node.ledger.bans == []
             assert (await node.client.get("/blocks")).status_code == 200
             assert (await node.post(b'{"data": "x"}', authorization=f"Bearer {TOKEN}")).status_code == 200
             assert node.ledger.posted == ["x"]

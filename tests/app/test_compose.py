@@ -14,6 +14,7 @@ import pytest
 
 from tallystick.app import compose, logs
 from tallystick.app.config import Config
+from tallystick.app.keys import KEY_FILE, node_identity
 from tallystick.errors import ConfigError, StoreCorruptError, StoreFullError, StoreLockedError
 from tallystick.model.block import Block
 from tallystick.model.limits import LIMITS, Limits
@@ -95,6 +96,21 @@ def test_a_last_block_that_cannot_be_read(config: Config, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(SqliteReader, "block", nothing)
     with pytest.raises(StoreCorruptError, match="verify"):
+        compose.run(config, Person(config))
+
+
+def test_the_key_made_at_the_first_start_is_told_at_every_one(config: Config) -> None:
+    people = [Person(config), Person(config)]
+    for person in people:
+        compose.run(config, person)
+    key = node_identity(config.data_dir).public.hex()
+    assert all(f"node key      {key[:16]}…" in person.said[0] for person in people)
+
+
+def test_a_damaged_key(config: Config) -> None:
+    config.data_dir.mkdir()
+    (config.data_dir / KEY_FILE).touch(0o600)
+    with pytest.raises(ConfigError, match=KEY_FILE):
         compose.run(config, Person(config))
 
 

@@ -77,10 +77,14 @@ def test_every_setting_can_be_given_in_a_file() -> None:
         port = 3002
         data_dir = "chain"
         peers = ["WS://Example.org:80", "ws://[::1]:3001", "ws://example.org"]
+        discover = false
         network = "classic"
         token_file = "token"
         read_token_file = "/read"
         open = false
+        tls_cert = "node.crt"
+        tls_key = "/tls.key"
+        tls_ca = "ca.crt"
         allowed_hosts = ["Ledger.Example.Org", "10.0.0.1"]
         allowed_origins = ["https://Explorer.example.org/"]
         max_reorg = 100
@@ -93,10 +97,14 @@ def test_every_setting_can_be_given_in_a_file() -> None:
         port=3002,
         data_dir=Path("/etc/tally/chain"),
         peers=("ws://example.org:80", "ws://[::1]:3001"),
+        discover=False,
         token_file=Path("/etc/tally/token"),
         read_token_file=Path("/read"),
         token=TOKEN,
         read_token=TOKEN * 2,
+        tls_cert=Path("/etc/tally/node.crt"),
+        tls_key=Path("/tls.key"),
+        tls_ca=Path("/etc/tally/ca.crt"),
         allowed_hosts=("ledger.example.org", "10.0.0.1"),
         allowed_origins=("https://explorer.example.org",),
         max_reorg=100,
@@ -117,6 +125,8 @@ def test_every_setting_can_be_given_in_a_file() -> None:
         ({"PEERS": "ws://a," * 300}, ["PEERS"]),
         ({"PEERS": ",".join(f"ws://a:{n}" for n in range(1, 300))}, ["299 of them, at most 256"]),
         ({"TALLYSTICK_OPEN": "maybe"}, ["true or false"]),
+        ({"TALLYSTICK_DISCOVER": "sometimes"}, ["true or false"]),
+        ({"TALLYSTICK_TLS_CERT": " "}, ["a file with certificates in PEM"]),
         ({"TALLYSTICK_LOG_LEVEL": "loud"}, ["debug, info, warning, error"]),
         ({"TALLYSTICK_LOG_FORMAT": "xml"}, ["auto, plain, json"]),
         ({"TALLYSTICK_MAX_REORG": "deep"}, ["a number of blocks"]),
@@ -189,6 +199,9 @@ def test_on_loopback_it_wants_none(host: str) -> None:
 def test_settings_that_contradict_each_other_are_refused() -> None:
     assert "--open" in refusal(flags={"open": "true", "token_file": "t"}, files={"t": TOKEN})
     assert "--token-file" in refusal(flags={"read_token_file": "t"}, files={"t": TOKEN})
+    assert "--tls-cert is given without --tls-key" in refusal(flags={"tls_cert": "c"})
+    assert "--tls-key is given without --tls-cert" in refusal(flags={"tls_key": "k"})
+    assert configured({"tls_ca": "ca"}).tls_ca == Path("ca")
 
 
 def test_secrets_are_in_no_error_and_no_repr() -> None:
@@ -217,12 +230,28 @@ def test_a_network_file_may_name_a_classic_network() -> None:
         ('kind = "classic"\nname = ""', ["Key name"]),
         ('kind = "classic"\nname = 5', ["Key name"]),
         ('kind = "classic"\nspacing = 5', ["Unknown key spacing", "fixed"]),
+        ('kind = "classic"\nmember = []', ["Unknown key member", "Did you mean members?"]),
+        ('kind = "classic"\nmembers = []', ["Key members", "a list of 0", "Leave it out to let everybody in"]),
+        ('kind = "classic"\nmembers = "x"', ["Key members", "'x'", "a list of 1 to 256 node keys"]),
+        (f'kind = "classic"\nmembers = {[f"{n:064x}" for n in range(257)]}', ["a list of 257", "1 to 256"]),
+        (f'kind = "classic"\nmembers = ["{"ab" * 32}", 5]', ["Member 2 ", " is 5;", "64 hex digits"]),
+        (f'kind = "classic"\nmembers = ["{"ab" * 31}"]', ["Member 1 ", "ab" * 31, "64 hex digits"]),
+        (f'kind = "classic"\nmembers = ["{"gg" * 32}"]', ["Member 1 ", "gg" * 32]),
+        (f'kind = "classic"\nmembers = ["{"ab" * 32}", "{"AB" * 32}"]', ["Member 2 ", "AB" * 32, "listed already"]),
     ],
 )
 def test_another_network_is_refused_never_half_obeyed(text: str, words: list[str]) -> None:
     message = refusal(flags={"network": "n"}, files={"n": text})
     for word in words:
         assert word in message
+
+
+def test_a_network_file_may_list_members() -> None:
+    keys = [f"{number:064x}" for number in range(256)]
+    for text in (f"members = {keys}", f"members = {[key.upper() for key in keys]}"):
+        network = configured({"network": "n"}, files={"n": f'kind = "classic"\n{text}'}).network
+        assert network.members == frozenset(keys)
+    assert configured().network.members == frozenset()
 
 
 def test_the_place_of_a_chain_asks_for_no_token() -> None:

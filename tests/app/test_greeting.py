@@ -12,9 +12,11 @@ from tallystick.app.greeting import greeting, program_name
 from tallystick.model.block import header_of
 from tallystick.model.network import CLASSIC_GENESIS
 
+KEY = "0123456789abcdef" * 4
+
 
 def commands(config: Config, host: str = "127.0.0.1", program: str = "tallystick") -> list[list[str]]:
-    text = greeting(config, host, 3001, header_of(CLASSIC_GENESIS), program)
+    text = greeting(config, host, 3001, header_of(CLASSIC_GENESIS), key=KEY, program=program)
     return [shlex.split(line) for line in text.splitlines() if line.startswith(("  curl", f"  {program}"))]
 
 
@@ -24,6 +26,25 @@ def test_a_plain_node_shows_three_plain_commands(tmp_path: Path) -> None:
     assert write[:2] == ["curl", "http://127.0.0.1:3001/mineBlock"]
     assert write[-1] == '{"data": "hello"}'
     assert status == ["tallystick", "status", "--url", "http://127.0.0.1:3001"]
+
+
+def test_the_node_key_is_told_and_where_to_find_all_of_it(tmp_path: Path) -> None:
+    text = greeting(Config(data_dir=tmp_path), "127.0.0.1", 3001, header_of(CLASSIC_GENESIS), key=KEY, program="t")
+    assert "0123456789abcdef…  (all of it: tallystick status)" in text
+    assert KEY not in text
+
+
+@pytest.mark.parametrize("authority", [None, "ca.crt"])
+def test_with_tls_it_is_https_and_wss(tmp_path: Path, authority: str | None) -> None:
+    cert, ca = tmp_path / "a cert", tmp_path / authority if authority else None
+    config = Config(data_dir=tmp_path, tls_cert=cert, tls_key=tmp_path / "key", tls_ca=ca)
+    text = greeting(config, "127.0.0.1", 3001, header_of(CLASSIC_GENESIS), key=KEY, program="tallystick")
+    assert "https://127.0.0.1:3001  (peers: wss://127.0.0.1:3001)" in text
+    read, write, status = commands(config)
+    assert read == ["curl", "--cacert", str(ca or cert), "https://127.0.0.1:3001/blocks"]
+    assert write[3] == "https://127.0.0.1:3001/mineBlock"
+    assert status == ["tallystick", "status", "--url", "https://127.0.0.1:3001", "--ca", str(ca or cert)]
+    assert "http://" not in text
 
 
 def test_tokens_come_from_their_files(tmp_path: Path) -> None:

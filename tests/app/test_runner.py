@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
 from tallystick.app.entropy import ENTROPY
 from tallystick.app.runner import Runner, read_clock
 from tallystick.chain.contracts import Duty
-from tallystick.chain.writes import Write
+from tallystick.chain.writes import ForgetBan, RememberBan, Write
 from tallystick.consensus import engine_for
 from tallystick.errors import Rule, RuleViolation, StoreError, StoreFullError
 from tallystick.model.block import Block
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC
-from tallystick.node.effects import Dial, Effect, Say
-from tallystick.node.inputs import PeerOpened, PeerSaid, Tick
+from tallystick.node.effects import Admit, Dial, Effect, Reply, SaveAddresses, Say
+from tallystick.node.inputs import Ban, Input, Now, PeerOpened, PeerSaid, Post, Tick, Unban
 from tallystick.node.machine import Node
+from tallystick.node.ports import Banned, PeerStatus, Status
+from tallystick.node.profile import Profile
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.wire import classic
+from tallystick.wire.dialect import Dialect
+from tallystick.wire.identity import KEY_BYTES, Ed25519Identity
 
 T = TypeVar("T")
 
@@ -52,6 +56,10 @@ class Disk(MemoryStore):
         return list(super().lost(count))
 
 
+GONE = 9
+"""Number of a connection that no socket is left of."""
+
+
 class Wires:
     """Notes what concerns peers, and how many commits there were by then."""
 
@@ -61,6 +69,9 @@ class Wires:
         self.after_commits: list[int] = []
         self.fails_with: Exception | None = None
         self.busy = asyncio.Event()
+
+    def traffic(self, peer: int) -> tuple[int, int] | None:
+        return (peer * 1_000, peer) if peer < GONE else None
 
     def perform(self, effect: Effect) -> None:
         if self.fails_with is not None:
@@ -77,7 +88,8 @@ class Running:
         self.disk = Disk(limits)
         self.reader = MemoryReader(self.disk, limits)
         self.wires = Wires(self.disk)
-        self.node = Node(engine_for(CLASSIC), CLASSIC.genesis, limits, read_clock(), ENTROPY, dial=dial)
+        profile = Profile(Ed25519Identity(bytes(KEY_BYTES)), dial=dial)
+        self.node = Node(engine_for(CLASSIC), CLASSIC.genesis, limits, read_clock(), ENTROPY, profile=profile)
         self.runner = Runner(self.node, self.disk, self.reader, CLASSIC, limits)
         self.runner.start(self.wires)
 
@@ -148,7 +160,8 @@ def test_a_disk_that_refuses_stops_the_node_and_promises_nothing() -> None:
     assert running.data() == ["kept"]
     assert running.wires.performed == []
     assert running.runner.failure is full
-    assert not running.runner.welcome("8.8.8.8")
+    with pytest.raises(RuleViolation, match="stopping"):
+        running.runner.check_welcome("8.8.8.8", Dialect.NATIVE)
 
 
 def test_a_fault_of_our_own_stops_the_node_too() -> None:
@@ -257,6 +270,39 @@ def test_batches_are_bounded_in_number_and_in_size() -> None:
     play(large_messages, Limits(page_bytes=1500))
 
 
+@pytest.mark.parametrize("slice_ms", [0, 10_000])
+def test_callers_come_before_peers_and_neither_waits_for_ever(slice_ms: int) -> None:
+    """Catalogue row 66: peers that ask for much all the time have a slice of each batch, and one message at least."""
+    heard: list[Input] = []
+    commits_at: list[int] = []
+
+    async def story(r: Running) -> None:
+        step = r.node.step
+
+        def noted(event: Input, *around: Any) -> Sequence[Effect]:  # noqa: ANN401 - whatever a step takes
+            heard.append(event)
+            commits_at.append(r.disk.commits)
+            return step(event, *around)
+
+        r.node.step = noted  # type: ignore[assignment,method-assign]  # only to look
+        said = [PeerSaid(peer, classic.QUERY_LATEST) for peer in range(5)]
+        waiting = [r.runner.submitted(event) for event in said]
+        await asyncio.gather(*waiting, r.runner.post("first"), r.runner.post("second"))
+
+    play(story, Limits(peers_slice_ms=slice_ms, view_page=4))
+    assert [type(event) for event in heard] == [Post] * 2 + [PeerSaid] * 5
+    assert commits_at == [0, 0, 0, *([1] * 4 if slice_ms == 0 else [0, 1, 1, 1])]
+
+
+def test_posts_that_never_end_leave_peers_their_turn() -> None:
+    async def story(r: Running) -> None:
+        said = asyncio.ensure_future(r.runner.submitted(PeerSaid(1, classic.QUERY_LATEST)))
+        while not said.done():
+            await outcomes(*(r.runner.post(f"{number}") for number in range(8)))
+
+    play(story, Limits(peers_slice_ms=0, view_page=4))
+
+
 def test_the_timer_wakes_the_node() -> None:
     running, _ = play(lambda r: r.wires.busy.wait(), dial=("ws://a:1",))
     assert running.wires.performed == [Dial("ws://a:1")]
@@ -275,3 +321,111 @@ def test_peers_are_added_and_removed_for_good() -> None:
     running, remembered = play(story)
     assert remembered == ["ws://a:1"]
     assert list(running.disk.peers()) == []
+
+
+# --- what the core says beyond blocks ---------------------------------------------------------------
+
+
+class Scripted(Node):
+    """A node whose answers a test writes."""
+
+    def __init__(self, *answers: Effect) -> None:
+        self.answers = answers
+        self.heard: list[Input] = []
+        self.peers: list[PeerStatus] = []
+        self.book: bytes | None = None
+
+    def addresses_to_save(self, _now: Now) -> bytes | None:
+        return self.book
+
+    def step(self, event: Input, *_around: object) -> Sequence[Effect]:
+        self.heard.append(event)
+        if isinstance(event, Ban | Unban):
+            write = RememberBan(event.subject) if isinstance(event, Ban) else ForgetBan(event.subject)
+            return [write, Reply(event.ticket, answer=True)]
+        return self.answers
+
+    def wake_at_ms(self) -> int | None:
+        return None
+
+    def status(self, now: Now, view: object) -> Status:
+        return Status(tip=None, peers=self.peers, dropped=[], lost_duties=False)  # type: ignore[arg-type]  # nobody looks
+
+    def banned(self, now: Now) -> Sequence[Banned]:
+        return [Banned("10.0.0.7", manual=False, remaining_ms=now.mono_ms)]
+
+    def check_welcome(self, ip: str, dialect: Dialect, now: Now) -> None:
+        raise RuleViolation(Rule.DIALECT_IS_SPOKEN, f"{ip} {dialect} {now.mono_ms > 0}")
+
+
+def tell(
+    node: Scripted, story: Callable[[Running], Awaitable[T]], save: Callable[[bytes], None] = lambda _: None
+) -> tuple[Running, T]:
+    """As `play`, with a node that does as it was told."""
+
+    async def whole() -> tuple[Running, T]:
+        running = Running(Limits())
+        running.runner.stop()
+        running.disk.writes.clear()
+        running.wires.performed.clear()
+        running.disk.apply = running.disk.writes.append  # type: ignore[assignment]  # what stores do is not ours
+        running.runner = Runner(node, running.disk, running.reader, CLASSIC, Limits(), save)
+        running.runner.start(running.wires)
+        async with asyncio.timeout(30):
+            result = await story(running)
+        running.runner.stop()
+        return running, result
+
+    return asyncio.run(whole())
+
+
+def test_bans_are_written_before_they_are_answered() -> None:
+    node = Scripted()
+
+    async def story(r: Running) -> Sequence[Banned]:
+        await r.runner.ban("10.0.0.7")
+        await r.runner.unban("10.0.0.7")
+        return r.runner.banned()
+
+    running, [banned] = tell(node, story)
+    assert running.disk.writes == [RememberBan("10.0.0.7"), ForgetBan("10.0.0.7")]
+    assert running.disk.commits == 2
+    assert [type(event) for event in node.heard] == [Ban, Unban]
+    assert banned.remaining_ms is not None
+
+
+def test_the_node_says_who_is_welcome() -> None:
+    async def story(r: Running) -> str:
+        with pytest.raises(RuleViolation) as caught:
+            r.runner.check_welcome("10.0.0.7", Dialect.CLASSIC)
+        return caught.value.detail
+
+    assert tell(Scripted(), story)[1] == "10.0.0.7 classic True"
+
+
+def test_what_concerns_sockets_and_the_book_of_addresses_gets_there() -> None:
+    saved: list[bytes] = []
+    node = Scripted(Admit(1), SaveAddresses(b"book"))
+    running, _ = tell(node, lambda r: r.runner.submitted(Tick()), saved.append)
+    assert running.wires.performed == [Admit(1)]
+    assert saved == [b"book"]
+
+
+def test_the_book_of_addresses_is_saved_when_the_node_stops() -> None:
+    saved: list[bytes] = []
+    node = Scripted()
+    node.book = b"the last of it"
+    tell(node, lambda r: r.runner.submitted(Tick()), saved.append)
+    assert saved == [b"the last of it"]
+
+
+def test_traffic_is_told_of_open_connections() -> None:
+    node = Scripted()
+    node.peers = [
+        PeerStatus("10.0.0.1:1", None, "connected", 1, None, None, None, peer=peer) for peer in (3, GONE, None)
+    ]
+
+    async def story(r: Running) -> list[tuple[int | None, int | None]]:
+        return [(peer.received_bytes, peer.sent_bytes) for peer in r.runner.status().peers]
+
+    assert tell(node, story)[1] == [(3_000, 3), (None, None), (None, None)]

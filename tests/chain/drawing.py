@@ -77,11 +77,11 @@ class Drawing:
 
     def refuses(self, *names: str, rule: Rule) -> Self:
         """Receive blocks in one message and break `rule`; nothing changes."""
-        before, tip = (dict(self.store.blocks), list(self.store.best)), self.chain.tip
+        before, tip = (dict(self.store.all), list(self.store.best)), self.chain.tip
         with pytest.raises(RuleViolation) as caught:
             self.accepts(*names)
         assert caught.value.rule is rule
-        assert (self.store.blocks, self.store.best) == before
+        assert (self.store.all, self.store.best) == before
         assert self.chain.tip == tip
         return self
 

@@ -14,31 +14,40 @@ class NaiveStore:
     """`View` and `apply` of a store, without batches."""
 
     def __init__(self) -> None:
-        self.blocks: dict[str, Block] = {CLASSIC_GENESIS.hash: CLASSIC_GENESIS}
+        self.all: dict[str, Block] = {CLASSIC_GENESIS.hash: CLASSIC_GENESIS}
         self.marks: dict[str, Mark] = {}
         self.best: list[str] = [CLASSIC_GENESIS.hash]
         self.addresses: list[str] = []
 
     @property
     def tip(self) -> Block:
-        return self.blocks[self.best[-1]]
+        return self.all[self.best[-1]]
 
     def chain(self) -> list[Block]:
-        return [self.blocks[hash] for hash in self.best]
+        return [self.all[hash] for hash in self.best]
 
     # --- View ----------------------------------------------------------------------------------
 
+    def blocks(self, first: int, count: int, size_bytes: int) -> list[Block]:
+        found: list[Block] = []
+        for block in self.chain()[first : first + count]:
+            size_bytes -= len(block.data.encode())
+            if found and size_bytes < 0:
+                break
+            found.append(block)
+        return found
+
     def headers(self, first: int, count: int) -> Sequence[Header]:
-        return [header_of(self.blocks[hash]) for hash in self.best[first : first + count]]
+        return [header_of(self.all[hash]) for hash in self.best[first : first + count]]
 
     def side(self, hash: str) -> Header | None:
-        return header_of(self.blocks[hash]) if hash in self.blocks and hash not in self.best else None
+        return header_of(self.all[hash]) if hash in self.all and hash not in self.best else None
 
     def lost(self, count: int) -> Sequence[Duty]:
         names = {mark or hash for hash, mark in self.marks.items() if mark is not None}
         lost = [name for name in names if not self.carriers(name) & set(self.best)]
-        lost.sort(key=lambda name: (self.blocks[name].index, name))
-        return [Duty(name, self.blocks[name].data) for name in lost[:count]]
+        lost.sort(key=lambda name: (self.all[name].index, name))
+        return [Duty(name, self.all[name].data) for name in lost[:count]]
 
     def carriers(self, name: str) -> set[str]:
         return {hash for hash, mark in self.marks.items() if mark == name or (mark == OWN and hash == name)}
@@ -50,23 +59,23 @@ class NaiveStore:
             case Append():
                 for number, block in enumerate(write.blocks):
                     assert (block.index, block.previous_hash) == (len(self.best), self.best[-1])
-                    self.blocks[block.hash] = block
+                    self.all[block.hash] = block
                     self.best.append(block.hash)
                     mark = write.marks[number] if write.marks is not None else None
                     if mark is not None:
                         self.marks[block.hash] = mark
             case AddSide():
                 for block in write.blocks:
-                    assert block.previous_hash in self.blocks
+                    assert block.previous_hash in self.all
                     assert block.hash not in self.best
-                    self.blocks[block.hash] = block
+                    self.all[block.hash] = block
             case Switch():
                 assert write.old_tip == len(self.best) - 1
                 branch, hash = [], write.new_tip
                 while hash != self.best[write.fork]:
                     assert hash not in self.best
                     branch.append(hash)
-                    hash = self.blocks[hash].previous_hash
+                    hash = self.all[hash].previous_hash
                 self.best[write.fork + 1 :] = reversed(branch)
                 assert len(self.best) - 1 == write.new_tip_index
             case RememberPeer():

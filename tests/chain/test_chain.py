@@ -137,7 +137,7 @@ def test_a_branch_that_leaves_too_deep_is_not_walked_to_its_end() -> None:
 
 def test_a_side_branch_that_lost_its_beginning_is_asked_for_again(chain: Drawing) -> None:
     chain.accepts("a1", "a2", on="genesis").accepts_one_by_one("b1", "b2", on="genesis")
-    del chain.store.blocks[chain.named["b1"].hash]  # dropped, being old
+    del chain.store.all[chain.named["b1"].hash]  # dropped, being old
     chain.draws("b3", on="b2")
     chain.refuses("b3", rule=Rule.PARENT_IS_KNOWN)
     chain.accepts("genesis", "b1", "b2", "b3").switches_to("b3", detached=["a1", "a2"])

@@ -17,6 +17,9 @@ class Always:
     def random(self) -> float:
         return self.part
 
+    def randbytes(self, n: int) -> bytes:
+        return bytes(n)
+
 
 def wait(remining: Remining, now_ms: int) -> int:
     """Losses are expected now: for how long is that waited?"""

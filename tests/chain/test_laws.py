@@ -77,7 +77,7 @@ class ChainLaws(RuleBasedStateMachine):
     def apply(self, change: Change) -> None:
         for write in change.writes:
             self.us.store.apply(write)
-        self.all.extend(block for block in self.us.store.blocks.values() if block not in self.all)
+        self.all.extend(block for block in self.us.store.all.values() if block not in self.all)
 
     @invariant()
     def the_best_chain_is_linked_and_is_what_memory_says(self) -> None:
@@ -85,7 +85,7 @@ class ChainLaws(RuleBasedStateMachine):
         for parent, block in pairwise(chain):
             ENGINE.check_in_place(ENGINE.check_alone(unchecked(block)), header_of(parent))
         assert self.us.chain.tip_block == chain[-1]
-        assert self.us.chain.tip.index == max(block.index for block in self.us.store.blocks.values())
+        assert self.us.chain.tip.index == max(block.index for block in self.us.store.all.values())
 
     @invariant()
     def every_post_is_there_once_or_known_to_be_lost(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tallystick.chain.tree import BlockTree
 from tallystick.chain.writes import AddSide, Append, Switch
@@ -76,7 +78,7 @@ def test_the_fork_is_the_newest_block_shared(view: Looked) -> None:
 
 def test_a_branch_that_lost_its_beginning_has_no_fork(view: Looked) -> None:
     branch = theirs()
-    del view.blocks[branch[0].hash]
+    del view.all[branch[0].hash]
     known = tree(view)
     with pytest.raises(RuleViolation) as caught:
         known.fork_below(header_of(branch[-1]), view)
@@ -86,10 +88,51 @@ def test_a_branch_that_lost_its_beginning_has_no_fork(view: Looked) -> None:
 
 @pytest.mark.parametrize("kept", [1, 2, 3])
 def test_a_switch_keeps_what_both_branches_share(view: Looked, kept: int) -> None:
-    """However many of the new branch's headers are handed over, every look-up afterwards is right."""
+    """However many of the new branch's headers are handed over, every look-up afterwards is right, also those that
+    are made before the switch is written."""
     known, branch = tree(view), theirs()
-    view.apply(Switch(2, 6, branch[-1].hash, 5))
-    known.switch(header_of(view.chain()[2]), map(header_of, branch[-kept:]))
+    known.switch(header_of(view.chain()[2]), map(header_of, branch[-kept:]), view)
     assert known.tip == header_of(branch[-1])
+    assert [known.at(index, view) for index in range(3, 6)] == list(map(header_of, branch))
+    view.apply(Switch(2, 6, branch[-1].hash, 5))
     assert [known.at(index, view) for index in range(6)] == [header_of(block) for block in view.chain()]
     assert known.at(6, view) is None
+
+
+# --- locators ---------------------------------------------------------------------------------------
+
+
+class Line(NaiveStore):
+    """A view of a chain so long that nobody would make it; a header's hash is its index."""
+
+    def headers(self, first: int, count: int) -> list[Header]:
+        return [Header(index, str(index), str(index - 1), 0) for index in range(first, first + count)]
+
+
+def locator(tip: int, most: int = 64) -> list[int]:
+    known = BlockTree(Header(tip, str(tip), str(tip - 1), 0), CAPACITY)
+    return [header.index for header in known.locator(Line(), most)]
+
+
+@given(st.integers(0, 2**53 - 1), st.integers(1, 64))
+def test_a_locator_goes_from_the_tip_to_genesis(tip: int, most: int) -> None:
+    found = locator(tip, most)
+    assert len(found) <= most
+    assert found == sorted(set(found), reverse=True)
+    assert found[-1] == 0
+    assert most == 1 or found[0] == tip
+    assert most < 12 or found[:11] == list(range(tip, max(-1, tip - 11), -1))
+
+
+@given(st.integers(1, 2**53 - 1), st.data())
+def test_a_locator_names_a_block_at_most_twice_as_far_back_as_the_fork(tip: int, data: st.DataObject) -> None:
+    """Sixty-four points reach down the longest chain there can be."""
+    fork = data.draw(st.integers(0, tip))
+    shared = next(index for index in locator(tip) if index <= fork)
+    assert tip - shared <= max(11, 2 * (tip - fork) + 11)
+
+
+def test_a_locator_of_a_short_chain_names_all_of_it(view: Looked) -> None:
+    assert [header.index for header in tree(view).locator(view, 64)] == [6, 5, 4, 3, 2, 1, 0]
+    assert locator(0) == [0]
+    assert locator(1) == [1, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -62,8 +63,8 @@ class Waiting(ThreadingHTTPServer):
 
 
 @contextmanager
-def fake_node(respond: Respond) -> Iterator[FakeNode]:
-    """Serve `respond` on a free port of loopback."""
+def fake_node(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator[FakeNode]:
+    """Serve `respond` on a free port of loopback, at `https://` with `tls`."""
     node = FakeNode("")
 
     class Handler(BaseHTTPRequestHandler):
@@ -88,9 +89,11 @@ def fake_node(respond: Respond) -> Iterator[FakeNode]:
             pass
 
     server = Waiting(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    node.url = f"http://127.0.0.1:{server.server_address[1]}"
+    node.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield node
     finally:

@@ -20,7 +20,19 @@ from .fake_node import Answer, Asked, fake_node
 from .running import PATIENCE_S, run, shell
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("sanic", "httpx", "websockets", "sqlite3", "rich", "structlog", "uvloop", "asyncio", "msgspec", "platformdirs")
+HEAVY = (
+    "sanic",
+    "httpx",
+    "websockets",
+    "sqlite3",
+    "rich",
+    "cryptography",
+    "structlog",
+    "uvloop",
+    "asyncio",
+    "msgspec",
+    "platformdirs",
+)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +155,7 @@ def test_start_refuses_bad_settings_before_anything_starts(tmp_path: Path) -> No
     for arguments, words in (
         (["--port", "x"], "Option --port is 'x'"),
         (["--peer", "http://a:1"], "ws://"),
+        (["--tls-cert", "x"], "without --tls-key"),
         (["--host", "0.0.0.0"], "--token-file"),  # noqa: S104 - refused
         (["--config", str(tmp_path / "none.toml")], "Cannot read"),
         (["--network", str(tmp_path / "none.toml")], "a network is classic or a file"),
@@ -162,7 +175,8 @@ def test_start_passes_what_was_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ran = run(
         "start", "--host", "0.0.0.0", "--port", "3002", "--data-dir", "d", "--peer", "ws://a:1", "--peer", "ws://b:2",  # noqa: S104
         "--token-file", str(token), "--allowed-host", "x", "--allowed-origin", "https://y", "--max-reorg", "5",
-        "--log-level", "debug", "--log-format", "json", "--no-open", "--network", "classic",
+        "--log-level", "debug", "--log-format", "json", "--no-open", "--network", "classic", "--no-discover",
+        "--tls-cert", "c", "--tls-key", "k", "--tls-ca", "a",
         env={"TALLYSTICK_PORT": "1"},
     )  # fmt: skip
     assert ran.code == 0
@@ -172,5 +186,7 @@ def test_start_passes_what_was_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert config.peers == ("ws://a:1", "ws://b:2")
     assert (config.allowed_hosts, config.allowed_origins, config.max_reorg) == (("x",), ("https://y",), 5)
     assert (config.log_level, config.log_format, config.open) == ("debug", "json", False)
+    assert (config.tls_cert, config.tls_key, config.tls_ca) == (Path("c"), Path("k"), Path("a"))
+    assert config.discover is False
     assert config.token is not None
     assert config.token not in ran.out + ran.err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_no_node_says_how_to_start_one() -> None:
             assert ran.code == ExitCode.UNREACHABLE
             assert f"tallystick start --port {port}" in ran.err
             assert ran.out == ""
-        assert "start" not in run("status", "--url", f"https://127.0.0.1:{port}").err  # a node speaks no TLS
+        assert "start" not in run("status", "--url", f"https://127.0.0.1:{port}").err  # TLS takes more to type
 
 
 def test_a_node_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,10 +301,17 @@ STATUS: Final[dict[str, Any]] = {
             "address": "127.0.0.1:3002",
             "direction": "outbound",
             "dialled": "ws://localhost:3002",
+            "origin": "configured",
             "state": "connected",
+            "dialect": "tallystick.1",
+            "agent": f"tallystick/1.2.3 {HOSTILE}",
+            "key": "cd" * 32,
             "connected_ms": 65_000,
             "next_dial_ms": None,
             "tip": {"index": 6, "hash": "ef" * 32},
+            "latency_ms": 12,
+            "received_bytes": 1_500,
+            "sent_bytes": 2_500_000,
             "last_error": None,
         },
         {
@@ -319,6 +327,9 @@ STATUS: Final[dict[str, Any]] = {
     ],
     "dropped": [{"address": "127.0.0.1:5", "rule": "hash-matches-content", "detail": HOSTILE}],
     "connections": 3,
+    "key": "ab12" * 16,
+    "sync": {"index": 7, "target": 1_000, "blocks_per_second": 33.3, "remaining_ms": 29_700, "peers": 1},
+    "addresses": 17,
     "lost_duties": True,
     "data_bytes": 1_234_567,
 }
@@ -329,19 +340,27 @@ def test_status_in_words_and_in_json() -> None:
         ran = run("status", "--url", node.url)
         as_json = run("status", "--json", "--url", node.url)
     assert (ran.code, ran.err) == (0, "")
-    for words in ("1.2.3", "7  abab", "1 h", "1 connected, 1 being dialled", "1.2 MB", "mined again", "hash-matches"):
+    for words in (
+        "1.2.3", "7  abab", "1 h", "1 connected, 1 being dialled", "1.2 MB", "mined again", "hash-matches",
+        "ab12" * 16, "block 7 of 1,000 (0 %), 33 blocks/s, 0:30 left, from 1 peer", "17 found through others",
+    ):  # fmt: skip
         assert words in ran.out
+    row = next(line for line in ran.out.splitlines() if line.startswith("127.0.0.1:3002"))
+    assert row.split()[1:4] == ["out", "tallystick.1", "tallystick/1.2.3"]
+    assert row.split()[-7:] == ["6", "12", "ms", "1.5", "kB", "2.5", "MB"]
     assert ran.out.replace("\n", "").isprintable()
     assert json.loads(as_json.out) == STATUS
 
 
 @pytest.mark.parametrize("number", [-1, 2**53, 10**3_000])
-@pytest.mark.parametrize("key", ["uptime_ms", "data_bytes", "index", "timestamp", "connected_ms"])
+@pytest.mark.parametrize(
+    "key", ["uptime_ms", "data_bytes", "index", "timestamp", "connected_ms", "latency_ms", "sent_bytes", "target"]
+)
 def test_numbers_no_node_can_mean_are_no_answer(key: str, number: int) -> None:
     """They have no date and no size, on some systems not even a float."""
-    status: dict[str, Any] = {**STATUS, "tip": {**STATUS["tip"]}, "peers": [{**STATUS["peers"][0]}]}
-    place = status if key in status else status["tip"] if key in status["tip"] else status["peers"][0]
-    place[key] = number
+    status: dict[str, Any] = json.loads(json.dumps(STATUS))
+    places: list[dict[str, Any]] = [status, status["tip"], status["peers"][0], status["sync"]]
+    next(place for place in places if key in place)[key] = number
     with fake_node(always(Answer(status))) as node:
         ran = run("status", "--url", node.url)
     assert (ran.code, ran.out) == (ExitCode.UNREACHABLE, "")
@@ -357,6 +376,34 @@ def test_peers_in_words_and_in_json() -> None:
     assert json.loads(as_json.out) == STATUS["peers"]
     with fake_node(always(Answer({**STATUS, "peers": []}))) as node:
         assert "add-peer" in run("peers", "--url", node.url).out
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sync": None}, "at the tip of its peers"),
+        ({"sync": None, "peers": STATUS["peers"][1:]}, "no peer is connected"),
+        ({"sync": None, "peers": [{**STATUS["peers"][0], "tip": None}]}, "no peer has told its tip yet"),
+        (
+            {"sync": None, "peers": [{**STATUS["peers"][0], "tip": {"index": 8_000, "hash": "ef" * 32}}]},
+            "a peer says that it has block 8,000",
+        ),
+        (
+            {"sync": {"index": 5, "target": 9, "blocks_per_second": 0.0, "remaining_ms": None, "peers": 0}},
+            "block 5 of 9 (55 %), 0 blocks/s, from 0 peers",
+        ),
+    ],
+)
+def test_status_says_how_far_the_node_is_behind(changes: dict[str, Any], words: str) -> None:
+    with fake_node(always(Answer({**STATUS, **changes}))) as node:
+        ran = run("status", "--url", node.url)
+    assert re.search(rf"^sync +{re.escape(words)}$", ran.out, re.MULTILINE)
+
+
+def test_the_state_of_an_older_node_is_shown_too() -> None:
+    added = {"key", "sync", "addresses"}
+    with fake_node(always(Answer({key: value for key, value in STATUS.items() if key not in added}))) as node:
+        assert run("status", "--url", node.url).code == 0
 
 
 def test_forks_show_what_was_removed_and_what_came_instead() -> None:
@@ -393,3 +440,52 @@ def test_add_and_remove_a_peer() -> None:
         ("DELETE", "/peers/ws%3A%2F%2F127.0.0.1%3A3002"),
     ]
     assert node.asked[0].json == {"peer": "ws://127.0.0.1:3002"}
+
+
+# --- bans -------------------------------------------------------------------------------------------
+
+
+def test_ban_and_unban() -> None:
+    with fake_node(always(Answer({"status": True}))) as node:
+        banned = run("ban", "2001:db8::1", "--url", node.url)
+        lifted = run("unban", "2001:db8::1", "--url", node.url)
+        as_json = [run(command, "ab" * 32, "--json", "--url", node.url) for command in ("ban", "unban")]
+    with fake_node(always(Answer(b"", 204))) as quiet:
+        assert run("unban", "10.0.0.1", "--json", "--url", quiet.url).code == 0
+    assert (banned.code, lifted.code) == (0, 0)
+    assert "The node keeps 2001:db8::1 out" in banned.out
+    assert "lets 2001:db8::1 in again" in lifted.out
+    assert [json.loads(ran.out) for ran in as_json] == [{"status": True}] * 2
+    assert [(asked.method, asked.path) for asked in node.asked[:2]] == [
+        ("POST", "/bans"),
+        ("DELETE", "/bans/2001%3Adb8%3A%3A1"),
+    ]
+    assert node.asked[0].json == {"subject": "2001:db8::1"}
+
+
+def test_what_the_node_says_of_a_bad_ban_is_told() -> None:
+    with fake_node(always(problem(400, "'x' is neither a node key nor an address"))) as node:
+        ran = run("ban", "x", "--url", node.url)
+    assert (ran.code, ran.out) == (ExitCode.REFUSED, "")
+    assert "neither a node key" in ran.err
+    with fake_node(always(problem(404, "10.0.0.1 is not kept out"))) as node:
+        assert run("unban", "10.0.0.1", "--url", node.url).code == ExitCode.NO
+
+
+def test_the_banned_are_listed() -> None:
+    bans = [
+        {"subject": "ab" * 32, "manual": True, "remaining_ms": None},
+        {"subject": f"10.0.0.1{HOSTILE}", "manual": False, "remaining_ms": 7_200_000},
+    ]
+    with fake_node(always(Answer(bans))) as node:
+        ran = run("peers", "--banned", "--url", node.url)
+        as_json = run("peers", "--banned", "--json", "--url", node.url)
+    assert [asked.path for asked in node.asked] == ["/bans", "/bans"]
+    assert ran.out.splitlines()[1].split() == ["ab" * 32, "ever", "manual"]
+    assert ran.out.splitlines()[2].split()[-3:] == ["2", "h", "rule"]
+    assert ran.out.replace("\n", "").isprintable()
+    assert json.loads(as_json.out) == bans
+    with fake_node(always(Answer([]))) as node:
+        assert "Nobody is kept out" in run("peers", "--banned", "--url", node.url).out
+    with fake_node(always(Answer([{"subject": 1}]))) as node:
+        assert run("peers", "--banned", "--url", node.url).code == ExitCode.UNREACHABLE

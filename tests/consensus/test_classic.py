@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from tallystick.consensus import engine_for
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.block import INDEX_MAX, Block, UncheckedBlock, block_hash, header_of
+from tallystick.model.block import INDEX_MAX, Block, Body, UncheckedBlock, block_hash, header_of
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
 
 ENGINE = engine_for(CLASSIC)
@@ -131,3 +133,59 @@ def test_a_clock_that_cannot_date_a_block_is_named(wall_ms: int) -> None:
     with pytest.raises(RuleViolation) as caught:
         ENGINE.seal(header_of(A1), "x", wall_ms)
     assert caught.value.rule is Rule.CLOCK_IS_SANE
+
+
+# --- runs -------------------------------------------------------------------------------------------
+
+datas = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+timestamps = st.one_of(
+    st.integers(10**9, 10**10 - 1), st.sampled_from([10**9 - 1, 10**9, 10**10 - 1, 10**10, 0, -1_700_000_000, 10**30])
+)
+
+
+def one_by_one(parent: Block, bodies: list[Body]) -> list[Block]:
+    """What `check_run` promises, the long way."""
+    run: list[Block] = []
+    for body in bodies:
+        claimed = UncheckedBlock(body.data, body.hash.hex(), parent.index + 1, parent.hash, body.timestamp)
+        block = ENGINE.check_alone(claimed)
+        ENGINE.check_in_place(block, header_of(parent))
+        run.append(block)
+        parent = block
+    return run
+
+
+def outcome(check: Callable[[], list[Block]]) -> list[Block] | Rule:
+    try:
+        return check()
+    except RuleViolation as broken:
+        return broken.rule
+
+
+@given(st.lists(st.tuples(timestamps, datas, st.integers(0, 9)), max_size=6), st.integers(0, INDEX_MAX))
+def test_a_run_is_checked_as_its_blocks_are_one_by_one(rows: list[tuple[int, str, int]], index: int) -> None:
+    """Catalogue rows 42 and 51: with the same blocks, or the same rule broken."""
+    parent = msgspec.structs.replace(A1, index=index)
+    bodies, previous = [], parent.hash
+    for at, (timestamp, data, luck) in enumerate(rows, start=index + 1):
+        digest = block_hash(at, previous, timestamp, data)
+        previous = digest if luck else "ab" * 32
+        bodies.append(Body(bytes.fromhex(previous), timestamp, data))
+    run = outcome(lambda: ENGINE.check_run(parent.index, parent.hash, bodies))
+    expected = outcome(lambda: one_by_one(parent, bodies))
+    if index + len(bodies) <= INDEX_MAX:
+        assert run == expected
+    else:
+        assert run is Rule.INDEX_IN_RANGE
+        assert isinstance(expected, Rule)
+
+
+def test_a_run_goes_up_to_the_greatest_index() -> None:
+    parent = msgspec.structs.replace(A1, index=INDEX_MAX - 1)
+    last = ENGINE.seal(header_of(parent), "last", NOW_MS)
+    body = Body(bytes.fromhex(last.hash), last.timestamp, last.data)
+    assert ENGINE.check_run(parent.index, parent.hash, [body]) == [last]
+
+
+def test_an_empty_run_is_a_run() -> None:
+    assert ENGINE.check_run(7, "ab" * 32, []) == []

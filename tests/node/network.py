@@ -2,14 +2,16 @@
 
 Everything random comes from `random.Random(seed)`, so a seed is a film that can be watched again. Links
 keep order, as TCP does; a broken link loses what was under way, and both ends learn that it is gone. What
-arrives may arrive again, at once or much later, as from a peer that repeats itself. Each node has clocks of
-its own. Some nodes may be the book's, which check nothing and ask for everything.
+arrives may arrive again, at once or much later, as from a classic peer that repeats itself (a native one would
+be hung up on). Each node has clocks of its own. Some nodes may be the book's, which check nothing and ask for
+everything.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count
@@ -29,6 +31,9 @@ from tallystick.node.inputs import (
     Tick,
 )
 from tallystick.wire import classic
+from tallystick.wire.dialect import Dialect
+from tallystick.wire.native import codec
+from tallystick.wire.native.messages import Blocks, Headers, Push
 from tests.node.book import BookPlayer
 from tests.node.player import Player
 
@@ -51,6 +56,7 @@ class Link:
     """When the last message under way arrives, for each direction: none overtakes another."""
 
     open: bool = True
+    dialect: Dialect = Dialect.CLASSIC
 
     def far(self, node: int, peer: int) -> tuple[int, tuple[int, int]]:
         direction = 0 if self.ends[0] == (node, peer) else 1
@@ -61,10 +67,16 @@ class World:
     """Nodes `ws://0:1`, `ws://1:1`, ... and what happens between them."""
 
     def __init__(
-        self, seed: int, links: dict[int, list[int]], limits: Limits | None = None, books: Collection[int] = ()
+        self,
+        seed: int,
+        links: dict[int, list[int]],
+        limits: Limits | None = None,
+        books: Collection[int] = (),
+        dialect: Dialect = Dialect.CLASSIC,
     ) -> None:
         """Make as many nodes as `links` has keys; each dials the nodes it is mapped to. Those in `books` are
-        the book's, and dial nobody."""
+        the book's, and dial nobody; with them everybody speaks the classic dialect, with others `dialect`."""
+        self._dialect = dialect
         self.random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self.mono_ms = 0
         self.nodes: list[Player | BookPlayer] = []
@@ -80,6 +92,10 @@ class World:
         self.down: set[int] = set()
         self.cut: set[frozenset[int]] = set()
         self.acknowledged: list[str] = []
+        self.gossip_lost = GOSSIP_LOST
+        self.crossings: Counter[tuple[frozenset[int], bytes]] = Counter()
+        """How often the body of a block crossed the link between two nodes, by the block's hash; native links."""
+
         self._links: dict[tuple[int, int], Link] = {}
         self._numbers = count(1)
         self._order = count()
@@ -135,6 +151,10 @@ class World:
             if {end[0] for end in link.ends} == {one, other}:
                 self._break(link)
 
+    def reunite(self, one: int, other: int) -> None:
+        """What is sent between two nodes gets through again."""
+        self.cut.discard(frozenset((one, other)))
+
     def heal(self) -> None:
         self.cut.clear()
         for node in list(self.down):
@@ -172,7 +192,7 @@ class World:
         match effect:
             case Say(peers, text, gossip):
                 for peer in peers:
-                    if gossip and self.random.random() < GOSSIP_LOST:
+                    if gossip and self.random.random() < self.gossip_lost:
                         self._at(self.mono_ms + 50, node, PeerDrained(peer))
                     else:
                         self._send(node, peer, text)
@@ -201,8 +221,12 @@ class World:
         near, far = (node, next(self._numbers)), (other, next(self._numbers))
         link = Link((near, far), [self.mono_ms, self.mono_ms])
         self._links[near] = self._links[far] = link
-        self._at(self.mono_ms, *_opened(near, f"10.0.0.{other}:1", address))
-        self._at(self.mono_ms, *_opened(far, f"10.0.0.{node}:{near[1] + 1024}", None))
+        both = isinstance(self.nodes[node], Player) and isinstance(self.nodes[other], Player)
+        dialect = self._dialect if both else Dialect.CLASSIC
+        link.dialect = dialect
+        self._at(self.mono_ms, node, PeerOpened(near[1], f"10.0.0.{other}:1", address, dialect))
+        far_remote = f"10.0.0.{node}:{near[1] + 1024}"
+        self._at(self.mono_ms, other, PeerOpened(far[1], far_remote, None, dialect))
 
     def _send(self, node: int, peer: int, text: bytes) -> None:
         link = self._links.get((node, peer))
@@ -212,9 +236,18 @@ class World:
         arrives = max(link.clear_ms[direction], self.mono_ms + self.random.randint(*LATENCY_MS))
         link.clear_ms[direction] = arrives
         self._at(arrives, other, PeerSaid(number, text))
-        if self.random.random() < REPEATED:
+        if link.dialect is Dialect.NATIVE:
+            self._count_bodies(frozenset((node, other)), text)
+        if link.dialect is Dialect.CLASSIC and self.random.random() < REPEATED:
             self._at(arrives, other, PeerSaid(number, text))
             self._at(arrives + self.random.randrange(REPEATED_AFTER_MS), other, PeerSaid(number, text))
+
+    def _count_bodies(self, ends: frozenset[int], frame: bytes) -> None:
+        match codec.decode(frame):
+            case Push(block):
+                self.crossings[ends, block.hash] += 1
+            case Blocks(_, blocks, _) | Headers(_, _, blocks, _):
+                self.crossings.update((ends, block.hash) for block in blocks)
 
     def _break(self, link: Link) -> None:
         if link.open:
@@ -222,7 +255,3 @@ class World:
             for node, peer in link.ends:
                 self._links.pop((node, peer), None)
                 self._at(self.mono_ms, node, PeerClosed(peer, "the link broke"))
-
-
-def _opened(end: tuple[int, int], remote: str, dialled: str | None) -> tuple[int, PeerOpened]:
-    return end[0], PeerOpened(end[1], remote, dialled)

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
 from tallystick.chain.contracts import Reader, Store
-from tallystick.chain.writes import AddSide, Append, ForgetPeer, RememberPeer, Switch
+from tallystick.chain.writes import Write
 from tallystick.consensus import engine_for
 from tallystick.errors import RuleViolation
 from tallystick.model.block import Block, UncheckedBlock, header_of
 from tallystick.model.limits import Limits
-from tallystick.model.network import CLASSIC
-from tallystick.node.effects import Effect, HangUp, Log, Reply, Say
-from tallystick.node.inputs import AddPeer, Input, Now, PeerOpened, PeerSaid, Post, RemovePeer, Tick
+from tallystick.model.network import CLASSIC, Network
+from tallystick.node.effects import Effect, HangUp, Log, Reply, SaveAddresses, Say
+from tallystick.node.inputs import AddPeer, Ban, Input, Now, PeerOpened, PeerSaid, Post, RemovePeer, Tick, Unban
 from tallystick.node.machine import Node
+from tallystick.node.profile import Profile
 from tallystick.storage.memory import MemoryReader, MemoryStore
-from tallystick.wire import classic
+from tallystick.wire import address_file, classic
+from tallystick.wire.dialect import Dialect
+from tallystick.wire.identity import KEY_BYTES, Ed25519Identity
 
 WALL_MS = 1_700_000_000_000
-WRITES = (Append, AddSide, Switch, RememberPeer, ForgetPeer)
+WRITES = get_args(Write)
 
 E = TypeVar("E")
 
@@ -41,12 +44,24 @@ class Player:
         mono_ms: int = 0,
         store: Store | None = None,
         reader: Reader | None = None,
+        network: Network = CLASSIC,
+        discover: bool = False,
+        listen_port: int = 0,
     ) -> None:
         self.limits = limits or Limits()
         self.entropy = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self.mono_ms = mono_ms
-        self.max_reorg = max_reorg
-        self.dial = dial
+        self.network = network
+        self.profile = Profile(
+            Ed25519Identity(random.Random(f"key {seed}").randbytes(KEY_BYTES)),  # noqa: S311 - repeatable
+            agent="tallystick/test",
+            listen_port=listen_port,
+            dial=tuple(dial),
+            discover=discover,
+            max_reorg=max_reorg,
+        )
+        self.addresses: bytes | None = None
+        """The book, as it was last saved."""
         if store is None or reader is None:
             memory = MemoryStore(CLASSIC, self.limits)
             store, reader = memory, MemoryReader(memory, self.limits)
@@ -60,9 +75,19 @@ class Player:
         self.store.rollback()
         tip = self.reader.block(self.reader.tip().index)
         assert tip is not None
-        dial = [*self.dial, *self.store.peers()]
+        book = None
+        if self.addresses is not None:
+            book = address_file.decode(self.addresses, self.limits, private_ok=self.profile.private_ok)
         self.node = Node(
-            engine_for(CLASSIC), tip, self.limits, self.now, self.entropy, dial=dial, max_reorg=self.max_reorg
+            engine_for(self.network),
+            tip,
+            self.limits,
+            self.now,
+            self.entropy,
+            profile=self.profile,
+            remembered=self.store.peers(),
+            bans=self.store.bans(),
+            book=book,
         )
 
     def wake_at_ms(self) -> int | None:
@@ -95,6 +120,8 @@ class Player:
             for effect in self.node.step(event, self.now, self.entropy, self.store):
                 if isinstance(effect, WRITES):
                     self.store.apply(effect)
+                elif isinstance(effect, SaveAddresses):
+                    self.addresses = effect.content
                 else:
                     effects.append(effect)
         return effects
@@ -109,10 +136,24 @@ class Player:
         self.effects = effects
         return effects
 
+    def welcomes(self, ip: str, dialect: Dialect = Dialect.CLASSIC) -> bool:
+        """May this address dial the node now?"""
+        try:
+            self.node.check_welcome(ip, dialect, self.now)
+        except RuleViolation:
+            return False
+        return True
+
     # --- in short ------------------------------------------------------------------------------
 
-    def opens(self, peer: int, remote: str = "127.0.0.1:5000", dialled: str | None = None) -> list[Effect]:
-        return self.tell(PeerOpened(peer, remote, dialled))
+    def opens(
+        self,
+        peer: int,
+        remote: str = "127.0.0.1:5000",
+        dialled: str | None = None,
+        dialect: Dialect = Dialect.CLASSIC,
+    ) -> list[Effect]:
+        return self.tell(PeerOpened(peer, remote, dialled, dialect))
 
     def hears(self, peer: int, *blocks: Block) -> list[Effect]:
         """A RESPONSE_BLOCKCHAIN arrives."""
@@ -127,7 +168,7 @@ class Player:
         assert isinstance(block, Block)
         return block
 
-    def refuses(self, event: Post | AddPeer | RemovePeer) -> RuleViolation:
+    def refuses(self, event: Post | AddPeer | RemovePeer | Ban | Unban) -> RuleViolation:
         self.tell(event)
         refusal = self.one(Reply).answer
         assert isinstance(refusal, RuleViolation)
@@ -141,7 +182,7 @@ class Player:
         return effect
 
     def said_to(self, peer: int) -> list[classic.Message]:
-        return [classic.decode(say.text) for say in self.all(Say) if peer in say.peers]
+        return [classic.decode(say.message) for say in self.all(Say) if peer in say.peers]
 
     def hung_up_on(self) -> list[int]:
         return [effect.peer for effect in self.all(HangUp)]

@@ -45,6 +45,18 @@ LIMITS = Limits(
     page_bytes=2_000,
     message_bytes=40_000,
     classic_inbound_peers=3,
+    native_inbound_peers=4,
+    batch_blocks=3,
+    headers_per_reply=3,
+    plan_batches=3,
+    window_batches=3,
+    window_bytes=4_000,
+    staged_bytes=4_000,
+    reply_soft_bytes=300,
+    part_bytes=200,
+    push_bytes=50,
+    known_blocks=6,
+    expired_requests=3,
     received_bytes_per_minute=200_000,
     chain_bytes_per_minute=20_000,
     peer_addresses=3,
@@ -159,15 +171,19 @@ class Hostile(RuleBasedStateMachine):
 
     def say(self, who: int, text: bytes) -> None:
         """Some peer that we did not hang up on says this; where there is none, one dials."""
-        talking = [peer for peer in self.open if peer not in self.closing]
+        talking = self.talking()
         if not talking:
             for peer in self.open:
                 self.tell(PeerClosed(peer, "gone"))
             self.open.clear()
             self.somebody_dials("127.0.0.1:1")
-            talking = self.open
+            talking = self.talking()
         if len(text) <= LIMITS.message_bytes:
             self.tell(PeerSaid(talking[who % len(talking)], text))
+
+    def talking(self) -> list[int]:
+        """Classic peers that may still say something."""
+        return [peer for peer in self.open if peer not in self.closing]
 
     def chain_to(self, pick: int) -> list[Block]:
         by_hash = {block.hash: block for block in self.blocks}
@@ -255,17 +271,19 @@ class Hostile(RuleBasedStateMachine):
         assert len(status.dropped) <= 20
         dialled = {peer.dialled for peer in status.peers if peer.dialled}
         assert len(dialled) == len([peer for peer in status.peers if peer.dialled]), "one connection an address"
-        assert len(dialled) <= LIMITS.peer_addresses + len(self.node.dial)
-        assert len([peer for peer in status.peers if not peer.dialled]) <= LIMITS.classic_inbound_peers
+        assert len(dialled) <= LIMITS.peer_addresses + len(self.node.profile.dial)
+        inbound = LIMITS.classic_inbound_peers + LIMITS.native_inbound_peers
+        assert len([peer for peer in status.peers if not peer.dialled]) <= inbound
         assert len(repr(status)) < 30_000
 
     @invariant()
     def the_timer_neither_starves_nor_spins(self) -> None:
-        """After the ticks that are due (one for each page of lost posts) the next is later, in a minute at most."""
+        """After the ticks that are due (one for each page of lost posts) the next is later: in a minute at most, or
+        when the book of addresses goes to disk."""
         self.node.wait(0)
         self.note(self.node.effects)
         wake = self.node.node.wake_at_ms()
-        assert wake is None or self.node.mono_ms < wake <= self.node.mono_ms + 60_000
+        assert wake is None or self.node.mono_ms < wake <= self.node.mono_ms + LIMITS.save_addresses_ms
 
     def teardown(self) -> None:
         if not hasattr(self, "store"):

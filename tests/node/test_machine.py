@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -248,7 +249,7 @@ def test_a_violation_costs_the_connection_and_changes_nothing(node: Player, text
     node.hears_raw(1, text)
     assert node.hung_up_on() == [1]
     assert node.chain() == [GENESIS]
-    assert not node.node.welcome("8.8.8.8", node.now)
+    assert not node.welcomes("8.8.8.8")
     assert node.node.status(node.now, node.store).dropped[0]["address"] == "8.8.8.8:1"
 
 
@@ -284,7 +285,7 @@ def test_another_network_costs_the_connection_without_a_grudge(node: Player) -> 
     digest = block_hash(0, "0", 1465154705, "other")
     node.hears_raw(1, raw_response([msgspec.structs.asdict(other) | {"hash": digest}]))
     assert node.one(HangUp).code == Close.OTHER_NETWORK
-    assert node.node.welcome("8.8.8.8", node.now)
+    assert node.welcomes("8.8.8.8")
 
 
 def test_after_hanging_up_nothing_a_peer_says_counts(node: Player) -> None:
@@ -305,27 +306,27 @@ def test_a_peer_on_this_machine_or_of_the_operator_is_never_discouraged() -> Non
     node.opens(2, "8.8.8.8:1", "ws://8.8.8.8:1")
     node.hears_raw(1, b"hello")
     node.hears_raw(2, b"hello")
-    assert node.node.welcome("127.0.0.1", node.now)
-    assert node.node.welcome("8.8.8.8", node.now)
+    assert node.welcomes("127.0.0.1")
+    assert node.welcomes("8.8.8.8")
 
 
 def test_what_the_socket_saw_counts_too(node: Player) -> None:
     """Catalogue rows 3 and 7: a wrong frame, an oversized message."""
     node.opens(1, "8.8.8.8:1")
     node.tell(PeerClosed(1, "binary frame", Rule.FRAME_KIND_FITS_DIALECT))
-    assert not node.node.welcome("8.8.8.8", node.now)
+    assert not node.welcomes("8.8.8.8")
     node.opens(2, "8.8.4.4:1")
     node.tell(PeerClosed(2, "reads too slowly", Rule.OUTBOX_DRAINS))
-    assert node.node.welcome("8.8.4.4", node.now)
+    assert node.welcomes("8.8.4.4")
 
 
 def test_inbound_peers_are_bounded(node: Player) -> None:
     """Catalogue row 32: even when they all come in one batch."""
     node.tell(*(PeerOpened(peer, f"10.0.0.{peer}:1", None) for peer in range(1, 12)))
     assert node.hung_up_on() == [9, 10, 11]
-    assert not node.node.welcome("10.0.0.99", node.now)
+    assert not node.welcomes("10.0.0.99")
     node.tell(PeerClosed(1, "gone"), PeerClosed(9, "gone"), PeerClosed(10, "gone"), PeerClosed(11, "gone"))
-    assert node.node.welcome("10.0.0.99", node.now)
+    assert node.welcomes("10.0.0.99")
 
 
 def test_deep_reorg_spam_is_read_ever_slower() -> None:
@@ -495,12 +496,27 @@ def test_a_reorg_beyond_the_operators_limit_is_an_alarm_not_a_crime() -> None:
     assert node.chain() == [GENESIS, *ours]
     assert node.logged("a longer branch is not followed")
     assert node.hung_up_on() == []
-    assert node.node.welcome("8.8.8.8", node.now)
+    assert node.welcomes("8.8.8.8")
+
+
+def test_whoever_goes_on_with_a_refused_branch_does_not_fill_the_log() -> None:
+    """Catalogue row 55: each of its blocks is refused anew, and one line a minute says so."""
+    node = Player(max_reorg=1)
+    node.opens(1)
+    node.tell(Post(1, "1"), Post(2, "2"))
+    alarms, tip = 0, GENESIS
+    for number in range(60):
+        [tip] = grow(tip, f"b{number}")
+        node.hears(1, tip)
+        alarms += node.logged("a longer branch is not followed")
+        node.mono_ms += 2_000
+    assert alarms == 2
+    assert node.data()[1:] == ["1", "2"]
 
 
 def test_a_branch_that_was_refused_is_followed_once_the_operator_allows_it(node: Player) -> None:
     """The peer's tip is known already, kept beside the chain; nothing new arrives, yet it is the better one."""
-    node.max_reorg = 1
+    node.profile = replace(node.profile, max_reorg=1)
     node.restart()
     node.opens(1)
     node.posts("1")
@@ -509,7 +525,7 @@ def test_a_branch_that_was_refused_is_followed_once_the_operator_allows_it(node:
     node.hears(1, GENESIS, *theirs)
     alarms = [node.hears(1, theirs[-1]) for _ in range(3)]
     assert alarms == [[], [], []], "said once, not with every answer to QUERY_LATEST"
-    node.max_reorg = None
+    node.profile = replace(node.profile, max_reorg=None)
     node.restart()
     node.opens(2)
     node.hears(2, theirs[-1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,20 +16,22 @@ from typing import TypeVar, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from tallystick.chain.contracts import Fork, Found
-from tallystick.errors import RuleViolation
+from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS, Network
-from tallystick.node.effects import Dial
+from tallystick.node.effects import Admit, Dial
 from tallystick.node.inputs import DialFailed, Input, PeerClosed, PeerOpened, PeerSaid
-from tallystick.node.ports import Status
+from tallystick.node.ports import Banned, Status
 from tallystick.p2p.dialer import Dialer, Resolve, resolved
 from tallystick.p2p.door import Door
 from tallystick.p2p.hub import Hub
 from tallystick.p2p.socket import PeerSocket
+from tallystick.wire.dialect import Dialect
 
 PATIENCE_S = 30
 T = TypeVar("T")
@@ -99,10 +102,15 @@ class RecordingLedger:
     limits: Limits = field(default_factory=Limits)
     network: Network = CLASSIC
     reader: ListReader = field(default_factory=ListReader)
-    welcoming: bool = True
+    unwelcome: Rule | None = None
+    """Why nobody may dial us."""
+
     inputs: list[Input] = field(default_factory=list)
     gate: asyncio.Event | None = None
     """While this is not set, messages are not done being handled."""
+
+    hall: asyncio.Event | None = None
+    """While this is not set, new peers wait to be heard of."""
 
     handling: int = 0
     handling_most: int = 0
@@ -122,6 +130,9 @@ class RecordingLedger:
             self._news.notify_all()
 
     async def submitted(self, event: Input) -> None:
+        if isinstance(event, PeerOpened):
+            await self._met(event)
+            return
         self.submit(event)
         self.handling += 1
         self.handling_most = max(self.handling_most, self.handling)
@@ -132,6 +143,12 @@ class RecordingLedger:
                 await self.gate.wait()
         finally:
             self.handling -= 1
+
+    async def _met(self, event: PeerOpened) -> None:
+        if self.hall is not None:
+            await self.hall.wait()
+        self.submit(event)
+        await asyncio.sleep(0)
 
     async def until(self, kind: type[I], count: int = 1, where: Callable[[I], bool] = lambda _: True) -> list[I]:
         """Wait until `count` inputs of this kind have come, and return all there are."""
@@ -148,11 +165,19 @@ class RecordingLedger:
         return found()
 
     def said(self) -> list[bytes]:
-        return [event.text for event in self.inputs if isinstance(event, PeerSaid)]
+        return [event.message for event in self.inputs if isinstance(event, PeerSaid)]
 
-    def welcome(self, address: str) -> bool:
-        del address
-        return self.welcoming
+    def check_welcome(self, address: str, dialect: Dialect) -> None:
+        """Counts as the node does: it knows of those only of whom it was told."""
+        if self.unwelcome is not None:
+            raise RuleViolation(self.unwelcome, f"{address} in {dialect}")
+        closed = {event.peer for event in self.inputs if isinstance(event, PeerClosed)}
+        opened = [event for event in self.inputs if isinstance(event, PeerOpened) and event.peer not in closed]
+        inbound = [event for event in opened if event.dialled is None and event.dialect is dialect]
+        limits = self.limits
+        most = limits.native_inbound_peers if dialect is Dialect.NATIVE else limits.classic_inbound_peers
+        if len(inbound) >= most:
+            raise RuleViolation(Rule.PEERS_WITHIN_LIMIT, f"{most} of them have dialled us")
 
     async def post(self, data: str) -> Block:
         raise NotImplementedError
@@ -161,6 +186,15 @@ class RecordingLedger:
         raise NotImplementedError
 
     async def remove_peer(self, address: str) -> None:
+        raise NotImplementedError
+
+    async def ban(self, subject: str) -> None:
+        raise NotImplementedError
+
+    async def unban(self, subject: str) -> None:
+        raise NotImplementedError
+
+    def banned(self) -> Sequence[Banned]:
         raise NotImplementedError
 
     def connected(self) -> Sequence[str]:
@@ -173,8 +207,10 @@ class RecordingLedger:
 class Porch(asyncio.Protocol):
     """The least of an HTTP server: reads a head, knocks, and passes everything on."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, speaks: Dialect) -> None:
+        """Where classic is spoken, what is offered is not looked at, as in a node of the book."""
         self._door = door
+        self._ignored = "sec-websocket-protocol" if speaks is Dialect.CLASSIC else None
         self._head = bytearray()
         self._visitor: PeerSocket | None = None
         self._transport: asyncio.Transport | None = None
@@ -193,6 +229,7 @@ class Porch(asyncio.Protocol):
         assert self._transport is not None
         lines = head.decode().split("\r\n")
         headers = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in lines[1:]]
+        headers = [(name, value) for name, value in headers if name != self._ignored]
         try:
             self._visitor = self._door.knock(lines[0].split()[1], headers, self._transport)
         except RuleViolation as violation:
@@ -226,10 +263,15 @@ class Node:
     hub: Hub
     ledger: RecordingLedger
     port: int
+    scheme: str = "ws"
 
     @property
     def address(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def admits(self, peer: int) -> None:
+        """The core was satisfied with this native peer's handshake."""
+        self.hub.perform(Admit(peer))
 
     async def dials(self, address: str) -> PeerOpened:
         before = len([event for event in self.ledger.inputs if isinstance(event, PeerOpened)])
@@ -270,17 +312,24 @@ async def node(
     judge: Callable[[str, str], None] = _anything,
     is_ours: Callable[[str, int], bool] = lambda _ip, _port: False,
     resolve: Resolve = resolved,
+    *,
+    speaks: Dialect = Dialect.NATIVE,
+    classic_ok: bool = True,
+    serves_tls: ssl.SSLContext | None = None,
+    dials_tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Node]:
     """A listening hub; afterwards every PeerOpened must have had exactly one PeerClosed, and nothing after it."""
     ledger = RecordingLedger(limits=limits or Limits(), reader=reader or ListReader())
-    hub = Hub(ledger, Dialer(ledger.limits, judge, is_ours, resolve))
+    hub = Hub(ledger, Dialer(ledger.limits, judge, is_ours, resolve, tls=dials_tls, classic_ok=classic_ok))
     door = Door(hub)
-    server = await asyncio.get_running_loop().create_server(lambda: Porch(door), "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Porch(door, speaks), "127.0.0.1", 0, ssl=serves_tls)
     try:
-        yield Node(hub, ledger, server.sockets[0].getsockname()[1])
+        yield Node(hub, ledger, server.sockets[0].getsockname()[1], "wss" if serves_tls else "ws")
     finally:
-        if ledger.gate is not None:
-            ledger.gate.set()
+        for closed in (ledger.gate, ledger.hall):
+            if closed is not None:
+                closed.set()
         server.close()
         await hub.close(grace_s=10)
         _check_order(ledger.inputs)
@@ -306,9 +355,11 @@ def _check_order(inputs: Sequence[Input]) -> None:
 class RawPeer:
     """A client that says what it is told to, byte for byte."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dialect: Dialect) -> None:
         self.reader, self.writer = reader, writer
-        self.wire = ClientProtocol(parse_uri("ws://localhost/"), max_size=None)
+        offered = [Subprotocol(dialect)] if dialect is Dialect.NATIVE else None
+        self.wire = ClientProtocol(parse_uri("ws://localhost/"), subprotocols=offered, max_size=None)
+        self._opcode = Opcode.BINARY if dialect is Dialect.NATIVE else Opcode.TEXT
         self._frames: list[Frame] = []
 
     async def handshake(self, extra: bytes = b"") -> None:
@@ -326,6 +377,10 @@ class RawPeer:
     def text(self, text: bytes) -> None:
         self.send(frame(Opcode.TEXT, text))
 
+    def say(self, message: bytes) -> None:
+        """In a frame of the kind that its dialect has."""
+        self.send(frame(self._opcode, message))
+
     async def next_frame(self) -> Frame:
         while not self._frames:
             data = await patience(self.reader.read(2**16))
@@ -336,14 +391,14 @@ class RawPeer:
         return self._frames.pop(0)
 
     async def next_message(self) -> bytes:
-        """The next text, fragments joined; everything else is passed over."""
-        text = b""
+        """The next message, fragments joined; everything else is passed over."""
+        message = b""
         while True:
             got = await self.next_frame()
-            if got.opcode in {Opcode.TEXT, Opcode.CONT}:
-                text += got.data
+            if got.opcode in {self._opcode, Opcode.CONT}:
+                message += got.data
                 if got.fin:
-                    return text
+                    return message
 
     async def close_code(self) -> Close:
         """Read until we are hung up on, and say how."""
@@ -370,7 +425,9 @@ def frame(opcode: Opcode, data: bytes, *, fin: bool = True, rsv1: bool = False) 
 
 
 @asynccontextmanager
-async def raw_peer(port: int, extra: bytes = b"", receive_buffer: int | None = None) -> AsyncIterator[RawPeer]:
+async def raw_peer(
+    port: int, extra: bytes = b"", receive_buffer: int | None = None, dialect: Dialect = Dialect.CLASSIC
+) -> AsyncIterator[RawPeer]:
     """An open WebSocket to `port`, spoken by hand."""
     sock = socket.socket()
     if receive_buffer is not None:
@@ -378,7 +435,7 @@ async def raw_peer(port: int, extra: bytes = b"", receive_buffer: int | None = N
     sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=sock, limit=2**16)
-    peer = RawPeer(reader, writer)
+    peer = RawPeer(reader, writer, dialect)
     try:
         await peer.handshake(extra)
         yield peer

@@ -74,10 +74,10 @@ def test_a_node_of_the_book_dials_us_and_takes_our_chain(run: Scene) -> None:
         async with node(reader=reader) as here, book_node(here.address):
             [opened] = await here.ledger.until(PeerOpened)
             here.hub.perform(Say([opened.peer], classic.response(reader.blocks[-1:])))
-            await here.ledger.until(PeerSaid, where=lambda said: said.text == classic.QUERY_ALL)
+            await here.ledger.until(PeerSaid, where=lambda said: said.message == classic.QUERY_ALL)
             here.hub.perform(SayChain(opened.peer))
             took = classic.response(reader.blocks[-1:])
-            await here.ledger.until(PeerSaid, where=lambda said: said.text == took)
+            await here.ledger.until(PeerSaid, where=lambda said: said.message == took)
 
     run(scene)
 

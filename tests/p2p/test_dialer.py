@@ -20,6 +20,7 @@ from tallystick.node.effects import Dial
 from tallystick.node.inputs import DialFailed, PeerOpened, PeerSaid
 from tallystick.p2p.dialer import resolved
 from tallystick.wire.addresses import judge
+from tallystick.wire.dialect import Dialect
 
 from .loopback import Scene, node, patience
 
@@ -31,7 +32,8 @@ QUICK = replace(Limits(), handshake_ms=200)
 
 @asynccontextmanager
 async def server(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """Answers whatever is asked with these bytes; yields its port and the requests it got."""
+    """Answers whatever is asked with these bytes, `%b` being what accepts the key; yields its port and the requests
+    it got."""
     requests: list[bytes] = []
     writers: list[asyncio.StreamWriter] = []
 
@@ -41,7 +43,8 @@ async def server(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncItera
             requests.append(await reader.readuntil(b"\r\n\r\n"))
         except asyncio.IncompleteReadError:
             return
-        writer.write(answer)
+        key = requests[-1].decode().partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
+        writer.write(answer.replace(b"%b", accept_key(key).encode()))
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
@@ -138,9 +141,24 @@ def test_the_request_is_the_plain_one_that_a_node_of_the_book_understands(run: S
                 "Upgrade: websocket",
                 "Connection: Upgrade",
                 "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Protocol: tallystick.1",
                 "",
                 "",
             ]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_members_only_are_dialled_in_the_native_dialect_or_not_at_all(run: Scene, dialect: Dialect) -> None:
+    async def scene() -> None:
+        async with node(classic_ok=False) as here, node(speaks=dialect) as there:
+            if dialect is Dialect.NATIVE:
+                assert (await here.dials(there.address)).dialect is Dialect.NATIVE
+            else:
+                reason = await here.fails_to_dial(there.address)
+                assert reason == "it does not speak tallystick.1, and in this network nodes speak nothing else"
+                assert (await there.closed()).rule is None
 
     run(scene)
 
@@ -162,6 +180,13 @@ def test_the_request_is_the_plain_one_that_a_node_of_the_book_understands(run: S
         (
             b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
             "Sec-WebSocket-Accept",
+        ),
+        (
+            (
+                b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n"
+                b"Sec-WebSocket-Protocol: tallystick.2\r\n\r\n"
+            ),
+            "subprotocol",
         ),
         (b"HTTP/1.1 101 OK\r\n" + b"X: " + b"x" * 20_000, "longer than 16,384 bytes"),
         (b"HTTP/1.1 101 OK\r\nnonsense\r\n\r\n", "no WebSocket there"),

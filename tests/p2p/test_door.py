@@ -11,6 +11,7 @@ from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import Limits
 from tallystick.node.effects import HangUp, Say
 from tallystick.node.inputs import PeerClosed, PeerOpened
+from tallystick.wire.dialect import Dialect
 
 from .loopback import Node, Scene, node, patience, raw_peer
 
@@ -58,13 +59,31 @@ def test_a_node_of_the_book_gets_in(run: Scene) -> None:
     run(scene)
 
 
-@pytest.mark.parametrize("offered", ["tallystick.1", "chat, superchat", "tallystick.1, tallystick.2"])
-def test_whoever_offers_subprotocols_gets_the_classic_dialect(run: Scene, offered: str) -> None:
+def offering(*offered: str) -> str:
+    """The same, of a peer that offers subprotocols."""
+    return BOOK.replace("User-Agent", "".join(f"Sec-WebSocket-Protocol: {one}\r\n" for one in offered) + "User-Agent")
+
+
+@pytest.mark.parametrize(
+    ("offered", "dialect"),
+    [
+        (["tallystick.1"], Dialect.NATIVE),
+        (["tallystick.2, tallystick.1"], Dialect.NATIVE),
+        (["chat", "tallystick.1"], Dialect.NATIVE),
+        (["chat, superchat"], Dialect.CLASSIC),
+        (["tallystick.2"], Dialect.CLASSIC),
+        (["Tallystick.1"], Dialect.CLASSIC),
+        ([], Dialect.CLASSIC),
+    ],
+)
+def test_what_is_offered_decides_about_the_dialect(run: Scene, offered: list[str], dialect: Dialect) -> None:
     async def scene() -> None:
         async with node() as here:
-            head = await answer_to(here, BOOK.replace("User-Agent", f"Sec-WebSocket-Protocol: {offered}\r\nUser-Agent"))
-            assert head.startswith(b"HTTP/1.1 101 ")
-            assert b"protocol:" not in head.lower()
+            head = (await answer_to(here, offering(*offered))).decode()
+            assert head.startswith("HTTP/1.1 101 ")
+            named = [line for line in head.split("\r\n") if "protocol:" in line.lower()]
+            assert named == (["Sec-WebSocket-Protocol: tallystick.1"] if dialect is Dialect.NATIVE else [])
+            assert (await here.ledger.until(PeerOpened))[0].dialect is dialect
 
     run(scene)
 
@@ -94,11 +113,12 @@ def test_what_is_no_handshake_is_refused(run: Scene, line: str, instead: str) ->
     run(scene)
 
 
-def test_whoever_is_not_welcome_is_told_so(run: Scene) -> None:
+@pytest.mark.parametrize("rule", [Rule.PEER_IN_GOOD_STANDING, Rule.PEER_IS_NOT_BANNED, Rule.DIALECT_IS_SPOKEN])
+def test_whoever_is_not_welcome_is_told_so(run: Scene, rule: Rule) -> None:
     async def scene() -> None:
         async with node() as here:
-            here.ledger.welcoming = False
-            assert (await answer_to(here, BOOK)).startswith(b"HTTP/1.1 400 peer-in-good-standing")
+            here.ledger.unwelcome = rule
+            assert (await answer_to(here, BOOK)).startswith(f"HTTP/1.1 400 {rule}".encode())
             assert here.ledger.inputs == []
 
     run(scene)
@@ -111,10 +131,35 @@ def test_inbound_peers_are_counted_and_places_become_free(run: Scene) -> None:
         async with node(replace(Limits(), classic_inbound_peers=2)) as here, node() as there:
             await here.dials(there.address)
             async with raw_peer(here.port), raw_peer(here.port):
+                await here.ledger.until(PeerOpened, 3)
                 for _ in range(3):
                     assert (await answer_to(here, BOOK)).startswith(b"HTTP/1.1 400 peers-within-limit")
                 here.hub.perform(HangUp(2, 1001, "make room"))
             await here.ledger.until(PeerClosed, 2)
+            assert (await answer_to(here, BOOK)).startswith(b"HTTP/1.1 101")
+
+    run(scene)
+
+
+def test_no_more_peers_come_in_at_once_than_there_are_places(run: Scene) -> None:
+    """Catalogue row 32: between a knock and the node hearing of it, others knock. Each dialect has its own places."""
+    limits = replace(Limits(), classic_inbound_peers=1, native_inbound_peers=2)
+
+    async def scene() -> None:
+        async with node(limits) as here:
+            here.ledger.hall = asyncio.Event()
+            native = offering("tallystick.1")
+            for request, answer in (
+                (BOOK, b"101"),
+                (BOOK, b"400 peers-within-limit"),
+                (native, b"101"),
+                (native, b"101"),
+                (native, b"400 peers-within-limit"),
+            ):
+                assert (await answer_to(here, request)).startswith(b"HTTP/1.1 " + answer)
+            assert here.ledger.inputs == []
+            here.ledger.hall.set()
+            await here.ledger.until(PeerClosed, 3)
             assert (await answer_to(here, BOOK)).startswith(b"HTTP/1.1 101")
 
     run(scene)
@@ -125,7 +170,7 @@ def test_a_stopping_node_lets_nobody_in(run: Scene) -> None:
         async with node() as here:
             await here.hub.close(grace_s=1)
             with pytest.raises(RuleViolation, match="stopping") as caught:
-                here.hub.check_welcome("127.0.0.1")
+                here.hub.check_welcome("127.0.0.1", Dialect.CLASSIC)
             assert caught.value.rule is Rule.PEERS_WITHIN_LIMIT
             here.hub.perform(Say([1], b"to nobody"))
             await here.hub.close(grace_s=1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from websockets.frames import Opcode
 
 from tallystick.errors import Rule
 from tallystick.model.limits import KIB, MIB, Limits
 from tallystick.node.effects import HangUp, Ping, Say
 from tallystick.node.inputs import PeerClosed, PeerDrained, PeerOpened, PeerSaid
+from tallystick.wire.dialect import Dialect
 
 from .loopback import Scene, frame, node, raw_peer
 
@@ -37,13 +39,17 @@ def test_a_message_goes_out_as_one_frame_and_a_long_one_in_fragments(run: Scene)
     run(scene)
 
 
-def test_a_dialled_connection_speaks_and_listens_like_an_accepted_one(run: Scene) -> None:
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_dialled_connection_speaks_and_listens_like_an_accepted_one(run: Scene, dialect: Dialect) -> None:
     async def scene() -> None:
-        async with node() as here, node() as there:
+        async with node() as here, node(speaks=dialect) as there:
             opened = await here.dials(there.address)
             assert (opened.dialled, opened.remote) == (there.address, f"127.0.0.1:{there.port}")
             [met] = await there.ledger.until(PeerOpened)
             assert met.dialled is None
+            assert opened.dialect is met.dialect is dialect
+            here.admits(opened.peer)
+            there.admits(met.peer)
             text = "š".encode() * 100_000
             here.hub.perform(Say([opened.peer], text))
             there.hub.perform(Say([met.peer], text))
@@ -145,7 +151,7 @@ def test_who_asks_must_read_the_answers(run: Scene) -> None:
 
 def test_who_pings_must_read_the_pongs(run: Scene) -> None:
     """A flood of pings that is never read costs the peer its connection, and us a bounded amount."""
-    limits = replace(Limits(), outbox_pause_bytes=50_000, outbox_stall_ms=200)
+    limits = replace(Limits(), outbox_pause_bytes=50_000, outbox_stall_ms=200, idle_frames=10**9)
 
     async def scene() -> None:
         async with node(limits) as here, raw_peer(here.port, receive_buffer=4_096) as flood:
@@ -173,7 +179,7 @@ def test_two_full_outboxes_facing_each_other_drain(run: Scene) -> None:
     limits = replace(Limits(), large_message_bytes=MIB, outbox_stall_ms=60_000)
 
     async def scene() -> None:
-        async with node(limits) as here, node(limits) as there:
+        async with node(limits, speaks=Dialect.CLASSIC) as here, node(limits, speaks=Dialect.CLASSIC) as there:
             mine = (await here.dials(there.address)).peer
             theirs = (await there.ledger.until(PeerOpened))[0].peer
             small = [b"s" * 500] * 2_000
@@ -193,7 +199,12 @@ def test_a_ring_of_nodes_sending_each_other_large_messages_comes_to_rest(run: Sc
     limits = replace(Limits(), large_message_bytes=100_000, outbox_pause_bytes=100_000, outbox_stall_ms=60_000)
 
     async def scene() -> None:
-        async with node(limits) as one, node(limits) as two, node(limits) as three:
+        classic = Dialect.CLASSIC
+        async with (
+            node(limits, speaks=classic) as one,
+            node(limits, speaks=classic) as two,
+            node(limits, speaks=classic) as three,
+        ):
             nodes = [one, two, three]
             for here, there in ((one, two), (two, three), (three, one)):
                 await here.dials(there.address)

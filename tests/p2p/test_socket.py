@@ -67,9 +67,9 @@ def length_only(length: int) -> bytes:
             id="row 5: too big in fragments",
         ),
         pytest.param(
-            frame(Opcode.TEXT, b"", fin=False) + frame(Opcode.CONT, b"", fin=False) * 40_000,
-            1009,
-            Rule.MESSAGE_WITHIN_SIZE,
+            frame(Opcode.TEXT, b"", fin=False) + frame(Opcode.CONT, b"", fin=False) * SMALL.idle_frames,
+            4008,
+            Rule.REQUESTS_WITHIN_RATE,
             id="row 5: endless empty fragments",
         ),
         pytest.param(frame(Opcode.TEXT, b"zip", rsv1=True), 1002, Rule.MESSAGE_IS_WELL_FORMED, id="row 6: compressed"),
@@ -112,7 +112,7 @@ def length_only(length: int) -> bytes:
 def test_what_breaks_a_rule_of_the_wire_is_refused_with_its_code(
     run: Scene, wrong: bytes, code: int, rule: Rule
 ) -> None:
-    """Catalogue rows 3, 4, 5, 6, 7 and 15."""
+    """Catalogue rows 3, 4, 5, 6, 7, 15 and 35."""
 
     async def scene() -> None:
         async with node(SMALL) as here, raw_peer(here.port) as peer, raw_peer(here.port) as bystander:
@@ -169,11 +169,12 @@ def test_a_flood_of_small_messages_is_handled_one_at_a_time_and_waits_in_the_net
     run(scene)
 
 
-def test_a_held_peer_is_not_handled_until_the_hold_is_over(run: Scene) -> None:
+def test_a_held_peer_is_not_handled_until_the_longest_hold_is_over(run: Scene) -> None:
     async def scene() -> None:
         async with node() as here, raw_peer(here.port) as peer, raw_peer(here.port) as bystander:
             await here.ledger.until(PeerOpened, 2)
             here.hub.perform(Hold(1, 150))
+            here.hub.perform(Hold(1, 10))
             held_at = asyncio.get_running_loop().time()
             peer.text(b"held")
             bystander.text(b"free")
@@ -255,7 +256,7 @@ def test_a_large_message_that_trickles_is_dropped_only_when_others_wait(run: Sce
                 nonlocal trickled
                 holder.send(whole[trickled : trickled + 1])
                 trickled += 1
-                return socket._permit_checks > 6
+                return socket._patience.large_checks > 6
 
             await here.until(trickle_until_overdue)
             assert not [event for event in here.ledger.inputs if isinstance(event, PeerClosed)]

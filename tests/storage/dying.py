@@ -1,14 +1,16 @@
 """Play the script in a child process again and again, each time dying at another write step.
 
-    python -m tests.storage.dying FOLDER
+    python -m tests.storage.dying FOLDER [OLD]
 
 makes FOLDER/<step>-<before|after> for every write step, from the creation of the file on, and writes into
 `expected` beside it how many batches must be there when it is opened again. One process forks for all of them.
+With OLD, a data folder, each begins as a copy of that, and does no more than open it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -53,13 +55,16 @@ class Dying(Database):
                 os._exit(DIED)
 
 
-def live(folder: Path) -> None:
+def live(folder: Path, old: Path | None) -> None:
+    if old is not None:
+        shutil.copytree(old, folder)
     store, _ = open_store(folder, CLASSIC, LIMITS, Dying)
     Dying.batches_done = 0
-    play(store, batches())
+    if old is None:
+        play(store, batches())
 
 
-def die_everywhere(root: Path) -> None:
+def die_everywhere(root: Path, old: Path | None) -> None:
     for when in ("before", "after"):
         step = 0
         while True:
@@ -68,7 +73,7 @@ def die_everywhere(root: Path) -> None:
             child = os.fork()
             if child == 0:
                 Dying.step, Dying.after, Dying.note = step, when == "after", root / f"{folder.name}.expected"
-                live(folder)
+                live(folder, old)
                 os._exit(SURVIVED)
             _, status = os.waitpid(child, 0)
             if os.waitstatus_to_exitcode(status) == SURVIVED:
@@ -77,4 +82,4 @@ def die_everywhere(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    die_everywhere(Path(sys.argv[1]))
+    die_everywhere(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None)

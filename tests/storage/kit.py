@@ -9,7 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tallystick.chain.contracts import Duty, Reader, Store
-from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
+from tallystick.chain.writes import (
+    OWN,
+    AddSide,
+    Append,
+    DropStaged,
+    ForgetBan,
+    ForgetPeer,
+    Mark,
+    RememberBan,
+    RememberPeer,
+    Switch,
+    Write,
+)
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import CLASSIC
@@ -84,45 +96,74 @@ class Twin:
     aside: list[str] = field(default_factory=list)
     """In order of arrival."""
 
+    staged: set[str] = field(default_factory=set)
     duty_of: dict[str, str] = field(default_factory=dict)
     peers: list[str] = field(default_factory=list)
+    bans: list[str] = field(default_factory=list)
     blocks: dict[str, Block] = field(default_factory=lambda: {GENESIS.hash: GENESIS})
 
     def copied(self) -> Twin:
         return Twin(
-            self.limits, list(self.best), list(self.aside), dict(self.duty_of), list(self.peers), dict(self.blocks)
+            self.limits,
+            list(self.best),
+            list(self.aside),
+            set(self.staged),
+            dict(self.duty_of),
+            list(self.peers),
+            list(self.bans),
+            dict(self.blocks),
         )
+
+    def reopened(self) -> Twin:
+        """What is there after the store was closed and opened again."""
+        twin = self.copied()
+        twin.staged = set()
+        return twin
 
     @property
     def tip(self) -> Block:
         return self.blocks[self.best[-1]]
 
-    def apply(self, write: Write) -> None:
+    def apply(self, write: Write) -> None:  # noqa: PLR0912 - one match over all writes
         match write:
             case Append(blocks, marks):
                 for block, mark in zip(blocks, marks or [None] * len(blocks), strict=True):
                     self._append(block, mark)
-            case AddSide(blocks):
+            case AddSide(blocks, staged):
                 for block in blocks:
                     self.blocks[block.hash] = block
-                    if block.hash not in self.best and block.hash not in self.aside:
+                    if block.hash in self.best or block.hash in self.aside:
+                        continue
+                    if staged:
+                        self.staged.add(block.hash)
+                    else:
+                        self.staged.discard(block.hash)
                         self.aside.append(block.hash)
+            case DropStaged():
+                self.staged = set()
             case Switch(fork, _, new_tip, _):
                 path = self.path_to(new_tip)
                 assert path is not None
                 left = self.best[fork + 1 :]
                 self.best[fork + 1 :] = path
                 self.aside = [hash for hash in self.aside if hash not in path] + left
+                self.staged -= set(path)
             case RememberPeer(address):
                 if address not in self.peers:
                     self.peers.append(address)
             case ForgetPeer(address):
                 self.peers = [peer for peer in self.peers if peer != address]
+            case RememberBan(subject):
+                if subject not in self.bans:
+                    self.bans.append(subject)
+            case ForgetBan(subject):
+                self.bans = [ban for ban in self.bans if ban != subject]
 
     def _append(self, block: Block, mark: Mark) -> None:
         self.blocks[block.hash] = block
         if block.hash in self.aside:
             self.aside.remove(block.hash)
+        self.staged.discard(block.hash)
         self.best.append(block.hash)
         if mark is not None:
             self.duty_of[block.hash] = block.hash if mark == OWN else mark
@@ -135,11 +176,12 @@ class Twin:
         while sum(map(cost, foreign)) > self.limits.side_bytes:
             self.aside.remove(foreign.pop(0))
 
-    def path_to(self, hash: str) -> list[str] | None:
-        """The side blocks from the best chain up to `hash`; None when one of them is missing."""
+    def path_to(self, hash: str, *, shown: bool = False) -> list[str] | None:
+        """The side blocks from the best chain up to `hash`, staged ones too unless only those that readers are
+        `shown` count; None when one of them is missing."""
         path: list[str] = []
         while hash not in self.best:
-            if hash not in self.aside:
+            if hash not in self.aside and (shown or hash not in self.staged):
                 return None
             path.insert(0, hash)
             hash = self.blocks[hash].previous_hash
@@ -173,10 +215,12 @@ class Twin:
 def check_view(store: Store, twin: Twin) -> None:
     """The view of a store shows what the twin holds."""
     assert list(store.headers(0, 10**6)) == [header_of(block) for block in twin.chain()]
+    assert list(store.blocks(0, 10**6, 10**9)) == twin.chain()
     assert list(store.lost(10**6)) == that_fit(twin.lost(), twin.limits)
     for hash, block in twin.blocks.items():
-        assert store.side(hash) == (header_of(block) if hash in twin.aside else None)
-    assert list(store.peers()) == twin.peers
+        kept = hash in twin.aside or hash in twin.staged
+        assert store.side(hash) == (header_of(block) if kept else None)
+    assert (list(store.peers()), list(store.bans())) == (twin.peers, twin.bans)
 
 
 def check_reader(reader: Reader, twin: Twin) -> None:
@@ -200,7 +244,7 @@ def check_forks(reader: Reader, twin: Twin) -> None:
     assert [fork.tip.hash for fork in forks] == tips
     room = twin.limits.page_bytes
     for fork, tip in zip(forks, tips, strict=True):
-        whole = twin.path_to(tip) is not None
+        whole = twin.path_to(tip, shown=True) is not None
         fork_of: Header = header_of(twin.true_fork(tip))
         assert fork.fork == fork_of or (fork.fork is None and not whole)
         expected: list[object] = []

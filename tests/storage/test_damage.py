@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def run(path: Path) -> None:
     store, reader = open_store(path, CLASSIC, WIDE)
     try:
         store.headers(0, 1000)
+        store.blocks(0, 1000, 10**6)
         store.lost(1000)
         store.side(BLOCKS[20].hash)
         tip = reader.tip()
@@ -115,6 +117,21 @@ def test_bytes_flipped_anywhere_never_pass_for_another_chain_and_never_crash(sou
         else:
             assert tip == OTHERS[54].hash
         use(path)
+
+
+def test_a_block_that_is_missing_is_told_by_whoever_reads_past_it(sound: Path, tmp_path: Path) -> None:
+    path = damaged(sound, tmp_path / "hole", lambda _: None)
+    connection = sqlite3.connect(path / "ledger.sqlite")
+    connection.execute("DELETE FROM blocks WHERE idx = 20")
+    connection.commit()
+    connection.close()
+    with on_disk(path) as (store, _):
+        assert len(store.blocks(10, 10, 10**6)) == 10
+        for first in (10, 20, 21):
+            with pytest.raises(StoreCorruptError, match="Block 21 is damaged") as found:
+                store.blocks(first, 100, 10**6)
+            assert found.value.index == 21
+        assert store.blocks(22, 1, 10**6)[0].index == 22
 
 
 @pytest.mark.parametrize("page", range(1, 12))

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tallystick.chain.contracts import Reader
 from tallystick.chain.writes import AddSide, Append
@@ -17,6 +19,7 @@ from tallystick.errors import StoreError
 from tallystick.model.block import Block
 from tallystick.model.network import CLASSIC
 from tallystick.storage import hash_index
+from tallystick.storage.hash_index import IndexFile
 from tallystick.storage.opening import open_reader, open_store
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.storage.verify import verify
@@ -176,12 +179,11 @@ def test_an_index_put_aside_while_it_is_being_written_stays_aside(
     store, reader = open_store(tmp_path, CLASSIC, replace(WIDE, index_batch=20))
     hold, resume = threading.Event(), threading.Event()
 
-    def no_slices(*_: Any) -> list[list[hash_index.Entry]]:  # noqa: ANN401 - of the real one
+    def copy_nothing(*_: object) -> None:
         hold.set()
         assert resume.wait(30)
-        return []
 
-    monkeypatch.setattr(hash_index, "_slices", no_slices)
+    monkeypatch.setattr(IndexFile, "copy", copy_nothing)
     more = branch(BLOCKS[-1], *(f"more {i}" for i in range(30)))
     commit(store, Append(more))
     assert hold.wait(30)
@@ -234,15 +236,14 @@ def test_a_switch_while_the_index_is_being_written_is_not_overtaken(
 ) -> None:
     """What the thread wrote of the old branch must never count as knowledge of the new one."""
     read, switched = threading.Event(), threading.Event()
-    slices = hash_index._slices
+    copy = IndexFile.copy
 
-    def slow_slices(*arguments: Any) -> list[list[hash_index.Entry]]:  # noqa: ANN401 - passed on
-        result = slices(*arguments)
+    def slow_copy(file: IndexFile, after: int, upto: int) -> None:
+        copy(file, after, upto)
         read.set()
         assert switched.wait(30)
-        return result
 
-    monkeypatch.setattr(hash_index, "_slices", slow_slices)
+    monkeypatch.setattr(IndexFile, "copy", slow_copy)
     store, reader = open_store(tmp_path, CLASSIC, replace(WIDE, index_batch=40))
     commit(store, Append(BLOCKS))
     assert read.wait(30)
@@ -260,9 +261,24 @@ def test_a_switch_while_the_index_is_being_written_is_not_overtaken(
     assert verify(tmp_path, CLASSIC, thorough=True).notes == ()
 
 
-def test_prefixes_may_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@given(st.lists(st.binary(max_size=1).map(lambda byte: byte * 32), max_size=40), st.integers(1, 40))
+def test_many_prefixes_are_remembered_like_one_after_the_other(keys: list[bytes], cut: int) -> None:
+    together: hash_index.Memory = {}
+    hash_index._add_all(together, 7, keys[:cut])
+    hash_index._add_all(together, 7 + len(keys[:cut]), keys[cut:])
+    hash_index._add_all(together, 7, keys[:2])  # a block that left the chain and came back
+    singly: hash_index.Memory = {}
+    for index, key in enumerate(keys, 7):
+        hash_index._add(singly, hash_index.prefix_of(key), index)
+    assert together == singly
+    for index, key in enumerate(keys, 7):
+        assert index in hash_index._all_of(together[hash_index.prefix_of(key)])
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_prefixes_may_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Eight bytes of a hash can be forged; then blocks share a prefix, and each is still found."""
-    monkeypatch.setattr(hash_index, "prefix_of", lambda key: key[0] % 2)
+    monkeypatch.setattr(hash_index, "PREFIX_BYTES", size)
     indexed(tmp_path)
     store, reader = open_store(tmp_path, CLASSIC, LAZY)
     more = branch(BLOCKS[-1], *"abcdef")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,13 +20,24 @@ from hypothesis.stateful import (
 )
 
 from tallystick.chain.contracts import Reader, Store
-from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, Mark, RememberPeer, Write
+from tallystick.chain.writes import (
+    OWN,
+    AddSide,
+    Append,
+    DropStaged,
+    ForgetBan,
+    ForgetPeer,
+    Mark,
+    RememberBan,
+    RememberPeer,
+    Write,
+)
 from tallystick.model.block import Block
 from tallystick.model.network import CLASSIC
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
-from tests.storage.kit import IN_MEMORY, SMALL, Twin, check_reader, check_view, child, switch
+from tests.storage.kit import GENESIS, IN_MEMORY, SMALL, Twin, branch, check_reader, check_view, child, commit, switch
 
 TEXTS = st.sampled_from(["", "a", "ü\0", "long" * 50, "longer" * 100])
 
@@ -75,23 +87,37 @@ class StoreLaws(RuleBasedStateMachine):
             return
         self.write(Append(blocks, [duty.first for duty in duties]))
 
-    @rule(data=st.data(), texts=st.lists(TEXTS, min_size=1, max_size=6))
-    def add_side(self, data: st.DataObject, texts: list[str]) -> None:
-        parent = data.draw(st.sampled_from(self.running.best + self.running.aside))
+    @rule(data=st.data(), texts=st.lists(TEXTS, min_size=1, max_size=6), staged=st.booleans())
+    def add_side(self, data: st.DataObject, texts: list[str], staged: bool) -> None:  # noqa: FBT001 - drawn
+        known = self.running.best + self.running.aside + sorted(self.running.staged)
+        parent = data.draw(st.sampled_from(known))
         blocks: list[Block] = []
         for text in texts:
             blocks.append(child(blocks[-1] if blocks else self.running.blocks[parent], text))
-        self.write(AddSide(blocks))
+        self.write(AddSide(blocks, staged))
+
+    @rule(data=st.data(), staged=st.booleans())
+    def add_known(self, data: st.DataObject, staged: bool) -> None:  # noqa: FBT001 - drawn
+        """Blocks that came before: kept already, on the best chain, staged, or dropped and now back."""
+        hashes = data.draw(st.lists(st.sampled_from(sorted(self.running.blocks)), max_size=4))
+        self.write(AddSide([self.running.blocks[hash] for hash in hashes if self.running.blocks[hash].index], staged))
+
+    @rule()
+    def drop_staged(self) -> None:
+        self.write(DropStaged())
 
     @rule(data=st.data())
-    def add_known(self, data: st.DataObject) -> None:
-        """Blocks that came before: kept already, on the best chain, or dropped and now back."""
-        hashes = data.draw(st.lists(st.sampled_from(sorted(self.running.blocks)), max_size=4))
-        self.write(AddSide([self.running.blocks[hash] for hash in hashes if self.running.blocks[hash].index]))
+    def append_kept(self, data: st.DataObject) -> None:
+        """A block that is kept aside, staged or not, comes onto the tip by itself."""
+        kept = [*self.running.aside, *sorted(self.running.staged)]
+        next = [hash for hash in kept if self.running.blocks[hash].previous_hash == self.running.tip.hash]
+        if next:
+            self.write(Append([self.running.blocks[data.draw(st.sampled_from(next))]]))
 
     @rule(data=st.data())
     def switch(self, data: st.DataObject) -> None:
-        whole = [hash for hash in self.running.aside if self.running.path_to(hash)]
+        kept = [*self.running.aside, *sorted(self.running.staged)]
+        whole = [hash for hash in kept if self.running.path_to(hash)]
         if whole:
             tip = self.running.blocks[data.draw(st.sampled_from(whole))]
             self.write(switch(self.running.tip, self.running.true_fork(tip.hash), tip))
@@ -99,6 +125,10 @@ class StoreLaws(RuleBasedStateMachine):
     @rule(address=st.sampled_from(["ws://a:1", "ws://b:2"]), known=st.booleans())
     def peer(self, address: str, known: bool) -> None:  # noqa: FBT001 - drawn
         self.write(RememberPeer(address) if known else ForgetPeer(address))
+
+    @rule(subject=st.sampled_from(["203.0.113.7", "2001:db8::7", "ab" * 32]), known=st.booleans())
+    def ban(self, subject: str, known: bool) -> None:  # noqa: FBT001 - drawn
+        self.write(RememberBan(subject) if known else ForgetBan(subject))
 
     @precondition(lambda self: self.in_batch)
     @rule()
@@ -139,6 +169,7 @@ class SqliteLaws(StoreLaws):
         self.reader.close()
         self.store.close()
         self.store, self.reader = open_store(self.path, CLASSIC, SMALL)
+        self.committed = self.committed.reopened()
         self.running = self.committed.copied()
         self.in_batch = False
 
@@ -147,6 +178,27 @@ class SqliteLaws(StoreLaws):
         self.store.close()
         verify(self.path, CLASSIC, thorough=True)
         shutil.rmtree(self.path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6))
+def test_a_batch_that_owes_nothing_is_written_like_any_other(sizes: list[int]) -> None:
+    """The short way of `Append` against the general one, which is taken when marks are given: files and index agree."""
+    blocks = branch(GENESIS, *map(str, range(sum(sizes))))
+    ends = list(accumulate(sizes))
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        results = []
+        for marks in (None, [None] * 12):
+            store, reader = open_store(Path(folder) / str(marks is None), CLASSIC, SMALL)
+            for start, end in zip([0, *ends], ends, strict=False):
+                commit(store, Append(blocks[start:end], marks and marks[: end - start]))
+                store._index.wait()
+            rows = store._database.all("SELECT * FROM blocks ORDER BY idx")
+            found = [list(store._index.candidates(key)) for _, key, *_ in rows]
+            results.append((rows, found, store._index.gap(), list(store.headers(0, 99))))
+            reader.close()
+            store.close()
+        assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("laws", [MemoryLaws, SqliteLaws])

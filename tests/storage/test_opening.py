@@ -24,6 +24,7 @@ from tallystick.errors import (
 )
 from tallystick.model.network import CLASSIC, Kind, Network
 from tallystick.storage.opening import open_reader, open_store
+from tallystick.storage.schema import SCHEMA_VERSION
 from tests.storage.kit import GENESIS, branch, child, commit, on_disk
 
 BLOCKS = branch(GENESIS, *(f"block {i}" for i in range(1, 21)))
@@ -98,9 +99,10 @@ def test_a_folder_is_free_again_after_a_failed_opening(folder: Path) -> None:
 
 def test_a_newer_schema_is_refused_by_name_of_both_versions(folder: Path) -> None:
     """Catalogue row 106: an older program refuses a newer file."""
-    edit(folder, "PRAGMA user_version = 2")
+    edit(folder, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    said = f"schema version {SCHEMA_VERSION + 1}; this program knows versions up to {SCHEMA_VERSION}"
     for opening in (open_store, open_reader):
-        with pytest.raises(StoreVersionError, match=r"schema version 2; this program knows versions up to 1"):
+        with pytest.raises(StoreVersionError, match=said):
             opening(folder, CLASSIC)
 
 

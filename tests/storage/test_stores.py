@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from tallystick.chain.contracts import Duty, Reader, Store
-from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, RememberPeer, Switch
+from tallystick.chain.contracts import Duty
+from tallystick.chain.writes import OWN, AddSide, Append, ForgetBan, ForgetPeer, RememberBan, RememberPeer, Switch
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import Block, header_of
-from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC
 from tallystick.storage.verify import verify
-from tests.storage.kit import GENESIS, WIDE, branch, child, commit, in_memory, on_disk, switch
-
-Pair = tuple[Store, Reader]
-
-
-class Opener(Protocol):
-    def __call__(self, limits: Limits = WIDE) -> AbstractContextManager[Pair]: ...
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    def open_one(limits: Limits = WIDE) -> AbstractContextManager[Pair]:
-        return on_disk(tmp_path, limits) if request.param == "sqlite" else in_memory(limits)
-
-    return open_one
-
-
-@pytest.fixture
-def pair(opener: Opener) -> Iterator[Pair]:
-    with opener() as opened:
-        yield opened
+from tests.storage.conftest import Opener, Pair
+from tests.storage.kit import GENESIS, WIDE, branch, child, commit, on_disk, switch
 
 
 def test_an_empty_store_holds_the_genesis_block(pair: Pair) -> None:
@@ -360,6 +337,35 @@ def test_a_page_ends_where_its_data_is_enough(opener: Opener) -> None:
         assert list(reader.page(5, 9)) == []
 
 
+def test_the_view_reads_stretches_of_blocks_in_the_running_batch(pair: Pair) -> None:
+    store, reader = pair
+    a, b = branch(GENESIS, *"abc"), branch(GENESIS, *"defgh")
+    commit(store, Append(a), AddSide(b))
+    store.begin()
+    store.apply(switch(a[-1], GENESIS, b[-1]))
+    store.apply(Append(branch(b[-1], "i")))
+    chain = [GENESIS, *b, *branch(b[-1], "i")]
+    for first in range(8):
+        for count in (0, 1, 2, 100, 10**30):
+            assert list(store.blocks(first, count, 10**9)) == chain[first : first + count]
+    assert list(store.blocks(-5, 2, 10**9)) == chain[:2]
+    assert list(store.blocks(10**30, 2, 10**9)) == []
+    assert list(store.blocks(1, -1, 10**9)) == []
+    store.rollback()
+    assert list(store.blocks(1, 9, 10**9)) == list(reader.page(1, 9)) == a
+
+
+def test_a_stretch_ends_where_its_data_is_enough(pair: Pair) -> None:
+    store, _ = pair
+    blocks = branch(GENESIS, "é" * 450, "b" * 500, "c" * 5_000, "", "d")
+    commit(store, Append(blocks))
+    assert list(store.blocks(1, 9, 1_400)) == blocks[:2], "900 bytes, though 450 characters"
+    assert list(store.blocks(1, 9, 1_399)) == blocks[:1]
+    assert list(store.blocks(3, 9, 0)) == blocks[2:3], "one at least"
+    assert list(store.blocks(4, 9, 0)) == blocks[3:4], "nothing more, once there is too much"
+    assert list(store.blocks(4, 9, 1)) == blocks[3:]
+
+
 def test_forks_are_as_many_as_asked_for_and_no_more_data_than_a_page(opener: Opener) -> None:
     with opener(replace(WIDE, page_bytes=250, fork_blocks=3)) as (store, reader):
         commit(store, *(AddSide(branch(GENESIS, f"{i}" * 100, *"wxyz")) for i in range(5)))
@@ -401,6 +407,21 @@ def test_peers_are_remembered_in_order_and_once(pair: Pair) -> None:
     commit(store, ForgetPeer("ws://a:1"), ForgetPeer("ws://never:1"))
     commit(store, RememberPeer("ws://a:1"))
     assert list(store.peers()) == ["ws://b:1", "ws://c:1", "ws://a:1"]
+
+
+def test_bans_are_kept_in_order_and_once(opener: Opener) -> None:
+    with opener() as (store, _):
+        assert list(store.bans()) == []
+        for subject in ("203.0.113.7", "ab" * 32, "203.0.113.7", "2001:db8::1"):
+            commit(store, RememberBan(subject))
+        commit(store, ForgetBan("ab" * 32), ForgetBan("never"))
+        commit(store, RememberBan("ab" * 32))
+        assert list(store.bans()) == ["203.0.113.7", "2001:db8::1", "ab" * 32]
+        store.begin()
+        store.apply(ForgetBan("203.0.113.7"))
+        assert list(store.bans()) == ["2001:db8::1", "ab" * 32]
+        store.rollback()
+        assert list(store.bans()) == ["203.0.113.7", "2001:db8::1", "ab" * 32]
 
 
 def test_closing_twice_is_fine(opener: Opener) -> None:

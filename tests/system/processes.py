@@ -21,8 +21,9 @@ PATIENCE_S: Final = 30.0
 
 START: Final = (sys.executable, "-m", "tallystick", "start")
 BOOK_NODE: Final = Path(__file__).parents[1] / "book_node.py"
+LIMITED: Final = Path(__file__).with_name("limited.py")
 
-LISTENING: Final = re.compile(r"listening on  http://127\.0\.0\.1:(\d+)")
+LISTENING: Final = re.compile(r"listening on  https?://127\.0\.0\.1:(\d+)")
 
 
 class Served:
@@ -104,18 +105,21 @@ class NodeProcess(Served):
         *peers: str,
         options: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
+        """`limits` are those that shall be other than a real node's."""
         self.folder = folder
         self.peers = peers
         self.options = options
         self.variables = variables or {}
+        self.command = START if limits is None else (sys.executable, str(LIMITED), json.dumps(limits), "start")
         self.log = folder.with_name(folder.name + ".log")
 
     def start(self, before: Callable[[], None] | None = None) -> None:
         """Start and wait until it says what it listens on. `before` runs in the new process first."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [*START, *self.arguments(), *self.options],
+                [*self.command, *self.arguments(), *self.options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

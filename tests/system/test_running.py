@@ -60,7 +60,8 @@ def test_variables_and_a_file_configure_a_node(tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{b.port}"
             assert run("mine", "with it", "--url", url, "--token-file", str(token)).returncode == 0
             eventually(lambda: a.data()[1:] == ["with it"], "the block never reached a")
-            assert json.loads(b.log.read_text().splitlines()[0])["event"] == "ready"
+            events = [json.loads(line)["event"] for line in b.log.read_text().splitlines()]
+            assert events[:2] == ["made the key of this node", "ready"]
             assert b.stop() == 0
 
 

@@ -1,4 +1,4 @@
-"""Redial, sessions, buckets, standing and the table of reactions: time is an argument, so nothing sleeps."""
+"""Redial, sessions, buckets and allowances: time is an argument, so nothing sleeps."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import MIB, MINUTE_MS, Limits
 from tallystick.wire.allowance import Allowances
 from tallystick.wire.bucket import Bucket
-from tallystick.wire.reactions import REACTIONS, Close
+from tallystick.wire.classic_session import ClassicSession
 from tallystick.wire.redial import Redial, State
-from tallystick.wire.session import Session
-from tallystick.wire.standing import Standing
 
 LIMITS = Limits()
 NO_JITTER = random.Random()  # noqa: S311 - not a secret
@@ -110,6 +108,44 @@ def test_an_open_connection_is_not_dialled_again() -> None:
     assert [entry.state for entry in redial] == [State.CONNECTED]
 
 
+KEY = "ab" * 32
+
+
+def connected_the_other_way(redial: Redial) -> None:
+    """Our dial led to a node that had dialled us, and was closed as the duplicate."""
+    redial.due(0)
+    redial.opened("ws://a:1", 1, 0)
+    redial.learn("ws://a:1", KEY)
+    redial.ended("ws://a:1", 1, 10, NO_JITTER, "duplicate")
+
+
+def test_a_node_that_dialled_us_is_not_dialled_too() -> None:
+    """Catalogue row 30: of two connections between the same nodes one stays, and the other is not tried for ever."""
+    redial = Redial(LIMITS, ["ws://a:1", "ws://b:1"], 0)
+    connected_the_other_way(redial)
+    redial.failed("ws://b:1", 10, NO_JITTER, "refused")
+    assert redial.next_ms({KEY}) == 10 + LIMITS.redial_first_ms, "the other's"
+    assert all(redial.due(now, {KEY}) == [] for now in range(10, 1_000, 10))
+    assert redial.due(10**6, {KEY}) == ["ws://b:1"]
+    assert redial.next_ms({KEY}) is None
+
+
+def test_when_its_connection_ends_it_is_dialled_at_once() -> None:
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    connected_the_other_way(redial)
+    assert redial.due(20, {KEY}) == []
+    assert redial.next_ms() == 20
+    assert redial.due(20) == ["ws://a:1"]
+
+
+def test_a_key_is_learnt_for_an_address_we_dial_only() -> None:
+    redial = Redial(LIMITS, ["ws://a:1"], 0)
+    redial.learn("ws://b:1", KEY)
+    redial.remove("ws://a:1")
+    redial.learn("ws://a:1", KEY)
+    assert list(redial) == []
+
+
 # --- buckets ----------------------------------------------------------------------------------------
 
 
@@ -174,7 +210,7 @@ def test_a_chain_that_was_broken_off_is_not_free() -> None:
     allowance = None
     answers = 0
     for _ in range(100):
-        session = Session("10.0.0.1:1", None, LIMITS, 0, allowance)
+        session = ClassicSession("10.0.0.1:1", None, LIMITS, 0, allowance)
         session.owe_chain()
         answers += session.chain_to_say(0)
         session.ended(0)
@@ -187,7 +223,7 @@ def test_a_chain_that_was_broken_off_is_not_free() -> None:
 
 def test_a_peer_is_not_asked_for_its_chain_again_and_again() -> None:
     """A chain over the limit is answered with the latest block; asking again at once would never end."""
-    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session = ClassicSession("10.0.0.1:1", None, LIMITS, 0)
     assert session.may_ask_all(0)
     assert not session.may_ask_all(1)
     assert not session.may_ask_all(LIMITS.query_all_patience_ms - 1)
@@ -197,7 +233,7 @@ def test_a_peer_is_not_asked_for_its_chain_again_and_again() -> None:
 
 
 def test_several_queries_get_one_answer() -> None:
-    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session = ClassicSession("10.0.0.1:1", None, LIMITS, 0)
     session.owe_chain()
     session.owe_chain()
     assert session.chain_to_say(0)
@@ -211,7 +247,7 @@ def test_several_queries_get_one_answer() -> None:
 
 def test_chains_over_the_budget_wait() -> None:
     """PROTOCOL: 64 MiB a minute per peer; what is over it waits."""
-    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session = ClassicSession("10.0.0.1:1", None, LIMITS, 0)
     for _ in range(5):
         session.owe_chain()
         assert session.chain_to_say(0)
@@ -223,7 +259,7 @@ def test_chains_over_the_budget_wait() -> None:
 
 
 def test_a_chain_too_long_to_say_is_not_free_to_ask_for() -> None:
-    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session = ClassicSession("10.0.0.1:1", None, LIMITS, 0)
     answers = 0
     for _ in range(100):
         session.owe_chain()
@@ -235,7 +271,7 @@ def test_a_chain_too_long_to_say_is_not_free_to_ask_for() -> None:
 
 def test_silence_is_measured_from_the_first_unanswered_ping() -> None:
     """Catalogue row 38: no pong within 60 s."""
-    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session = ClassicSession("10.0.0.1:1", None, LIMITS, 0)
     assert session.ping_is_due(30_000)
     assert session.ping_is_due(60_000)
     assert not session.is_silent(89_999)
@@ -246,7 +282,7 @@ def test_silence_is_measured_from_the_first_unanswered_ping() -> None:
 
 def test_our_own_stall_is_no_silence() -> None:
     """Catalogue row 108."""
-    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session = ClassicSession("10.0.0.1:1", None, LIMITS, 0)
     session.ping_is_due(30_000)
     session.excuse(600_000)
     assert not session.is_silent(689_999)
@@ -254,7 +290,7 @@ def test_our_own_stall_is_no_silence() -> None:
 
 
 def test_claims_are_bounded() -> None:
-    session = Session("10.0.0.1:1", None, LIMITS, 0)
+    session = ClassicSession("10.0.0.1:1", None, LIMITS, 0)
     session.claims(10**30, "a" * 64)
     session.claims(5, "a" * 1_000_000)
     session.claims(-1, "a" * 64)
@@ -262,51 +298,3 @@ def test_claims_are_bounded() -> None:
     session.claims(5, "a" * 64)
     session.claims(4, "b" * 64)
     assert session.tip == (5, "a" * 64)
-
-
-# --- standing and reactions -------------------------------------------------------------------------
-
-
-def test_discouragement_ends_after_a_day() -> None:
-    standing = Standing(LIMITS)
-    standing.discourage("8.8.8.8", 0)
-    assert not standing.is_good("8.8.8.8", LIMITS.discourage_ms - 1)
-    assert standing.is_good("8.8.8.8", LIMITS.discourage_ms)
-    assert standing.is_good("8.8.4.4", 0)
-
-
-def test_loopback_is_never_discouraged() -> None:
-    """Catalogue row 40: it may be a proxy, or ourselves."""
-    standing = Standing(LIMITS)
-    for ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
-        standing.discourage(ip, 0)
-        assert standing.is_good(ip, 0)
-
-
-def test_the_list_of_the_discouraged_is_bounded() -> None:
-    standing = Standing(Limits(discouraged_addresses=2))
-    for ip in ("8.0.0.1", "8.0.0.2", "8.0.0.3"):
-        standing.discourage(ip, 0)
-    assert [standing.is_good(f"8.0.0.{n}", 1) for n in (1, 2, 3)] == [True, False, False]
-
-
-REQUEST_RULES = {
-    Rule.DATA_WITHIN_SIZE,
-    Rule.CLOCK_IS_SANE,
-    Rule.ADDRESS_IS_WELL_FORMED,
-    Rule.ADDRESS_RESOLVES,
-    Rule.ADDRESS_IS_ALLOWED,
-    Rule.ADDRESS_IS_NOT_OURS,
-    Rule.ADDRESS_BOOK_HAS_ROOM,
-    Rule.PEER_IS_KNOWN,
-}
-
-
-def test_every_rule_a_peer_can_break_has_a_reaction() -> None:
-    assert set(REACTIONS) == set(Rule) - REQUEST_RULES
-
-
-def test_the_slow_and_the_unlucky_are_never_discouraged() -> None:
-    for rule, reaction in REACTIONS.items():
-        if reaction.close in {None, Close.TOO_SLOW, Close.OTHER_NETWORK, Close.FULL}:
-            assert not reaction.discourage, rule

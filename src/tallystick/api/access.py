@@ -33,7 +33,7 @@ see another request than we do."""
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_HTTP_PORT: Final = "80"
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,9 @@ class Access:
 
     open: bool = False
     """Anybody may write."""
+
+    tls: bool = False
+    """The port speaks TLS: our own pages are at `https://`."""
 
     allowed_hosts: frozenset[str] = frozenset()
     """Names this node answers to, beside `localhost`, its own name and every numeric address."""
@@ -98,6 +101,7 @@ class Gate:
 
     def __init__(self, access: Access, names: frozenset[str] | None = None) -> None:
         self.access = access
+        self._scheme = "https" if access.tls else "http"
         listed = {_plain(name) for name in access.allowed_hosts} | {_plain(access.host)}
         self._names = (own_names() if names is None else names) | listed
         self._origins = frozenset(origin.lower().rstrip("/") for origin in access.allowed_origins)
@@ -129,12 +133,6 @@ class Gate:
         """A browser always says its origin, so a handshake without one is no browser's, and its Host no matter."""
         if head.origins:
             self._judge_origin(head.origins, self._judge_host(head.hosts))
-        if self.access.read_token:
-            raise Refusal(
-                Fault.DOOR_CLOSED,
-                "reading this node takes a token, which peers of the classic dialect cannot show; "
-                "its operator can start it without --read-token-file",
-            )
 
     def _judge_host(self, hosts: Sequence[str]) -> str:
         """The accepted Host as `name:port`, lower-case, with the port written out."""
@@ -150,19 +148,25 @@ class Gate:
                 f"{shown(name)} is no name of this node; ask for it by its numeric address, "
                 f"or start it with --allowed-host {name[:80]}",
             )
-        return f"{name}:{match['port'] or _HTTP_PORT}"
+        return f"{name}:{match['port'] or _DEFAULT_PORTS[self._scheme]}"
 
     def _judge_origin(self, origins: Sequence[str], host: str) -> None:
         if not origins:
             return
         origin = origins[0].lower()
-        if len(origins) == 1 and origin != "null" and (origin in self._origins or _authority(origin) == host):
+        if len(origins) == 1 and origin != "null" and (origin in self._origins or self._authority(origin) == host):
             return
         raise Refusal(
             Fault.ORIGIN_NOT_ALLOWED,
             f"the page {shown(', '.join(origins))} is neither this node's own nor listed; "
             "its operator can list it with --allowed-origin",
         )
+
+    def _authority(self, origin: str) -> str | None:
+        """`name:port` of an origin of our own scheme: we serve no other, so no other can be our own page."""
+        scheme, _, authority = origin.partition("://")
+        match = _HOST.fullmatch(authority) if scheme == self._scheme else None
+        return f"{_plain(match['name'])}:{match['port'] or _DEFAULT_PORTS[scheme]}" if match else None
 
     def _judge_token(self, head: Head) -> None:
         tokens = self._read_tokens if head.method in _SAFE_METHODS else self._write_tokens
@@ -207,9 +211,3 @@ def _is_numeric(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _authority(origin: str) -> str | None:
-    """`name:port` of a plain-HTTP origin: we serve no other, so no other can be our own page."""
-    match = _HOST.fullmatch(origin.removeprefix("http://")) if origin.startswith("http://") else None
-    return f"{_plain(match['name'])}:{match['port'] or _HTTP_PORT}" if match else None

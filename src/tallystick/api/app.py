@@ -9,6 +9,7 @@ from typing import Final
 from sanic import Sanic
 from sanic.config import Config
 
+from tallystick.api.bans import bans
 from tallystick.api.blocks import blocks
 from tallystick.api.desk import Desk
 from tallystick.api.peers import peers
@@ -35,6 +36,6 @@ def build_app(desk: Desk) -> App:
         env_prefix=None,
     )
     app = Sanic(f"tallystick-{next(_numbers)}", config=config, configure_logging=False, error_handler=Problems())
-    for noun in (blocks, peers, state):
+    for noun in (blocks, peers, bans, state):
         app.blueprint(noun(desk))
     return app

@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from tallystick.api.problems import Fault, Refusal
-from tallystick.errors import shown
+from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.limits import Limits
 
 _QUOTES_OF_ONE_MEMBER: Final = 4
@@ -40,25 +40,30 @@ class _PeerOnly(msgspec.Struct, gc=False):
     peer: str
 
 
+class _SubjectOnly(msgspec.Struct, gc=False):
+    subject: str
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The one key an endpoint reads, and what its absence is called."""
 
     key: str
-    missing: Fault
-    not_a_string: Fault
-    fast: msgspec.json.Decoder[_DataOnly] | msgspec.json.Decoder[_PeerOnly]
+    missing: Fault | Rule
+    not_a_string: Fault | Rule
+    fast: msgspec.json.Decoder[_DataOnly] | msgspec.json.Decoder[_PeerOnly] | msgspec.json.Decoder[_SubjectOnly]
 
 
 DATA: Final = Wanted("data", Fault.DATA_MISSING, Fault.DATA_NOT_A_STRING, msgspec.json.Decoder(_DataOnly))
 PEER: Final = Wanted("peer", Fault.PEER_MISSING, Fault.PEER_NOT_A_STRING, msgspec.json.Decoder(_PeerOnly))
+SUBJECT: Final = Wanted("subject", Rule.BAN_IS_WELL_FORMED, Rule.BAN_IS_WELL_FORMED, msgspec.json.Decoder(_SubjectOnly))
 
 
 def text_of(body: bytes, wanted: Wanted, limits: Limits) -> str:
-    """The string under the wanted key of a JSON object within `limits`. Raises Refusal."""
+    """The string under the wanted key of a JSON object within `limits`. Raises Refusal or RuleViolation."""
     if body.count(b'"') == _QUOTES_OF_ONE_MEMBER:
         try:
-            return getattr(wanted.fast.decode(body), wanted.key)  # type: ignore[no-any-return]  # both hold a str
+            return getattr(wanted.fast.decode(body), wanted.key)  # type: ignore[no-any-return]  # all hold a str
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass  # the slow path knows what to say
     return _text_slowly(body, wanted, limits)
@@ -67,11 +72,11 @@ def text_of(body: bytes, wanted: Wanted, limits: Limits) -> str:
 def _text_slowly(body: bytes, wanted: Wanted, limits: Limits) -> str:
     members = _object_of(body, limits)
     if wanted.key not in members:
-        raise Refusal(wanted.missing, f'the body has no key {wanted.key}; send {{"{wanted.key}": "..."}}')
+        raise _unwanted(wanted.missing, f'the body has no key {wanted.key}; send {{"{wanted.key}": "..."}}')
     value = members[wanted.key]
     if not isinstance(value, str):
         detail = f"{wanted.key} is {_JSON_NAMES[type(value)]}; send it as a JSON string"
-        raise Refusal(wanted.not_a_string, detail)
+        raise _unwanted(wanted.not_a_string, detail)
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -131,6 +136,10 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _unwanted(what: Fault | Rule, detail: str) -> Refusal | RuleViolation:
+    return RuleViolation(what, detail) if isinstance(what, Rule) else Refusal(what, detail)
 
 
 def _not_json(why: str) -> Refusal:

@@ -22,6 +22,7 @@ from sanic.response import HTTPResponse
 
 from tallystick.api.answers import PROBLEM_JSON, Answer, encode
 from tallystick.errors import Rule, RuleViolation, StoreError, StoreFullError
+from tallystick.wire.dialect import Dialect
 
 TYPE_PREFIX: Final = "urn:tallystick:problem:"
 
@@ -68,6 +69,7 @@ class Verdict(NamedTuple):
 
 
 _BAD_BLOCK: Final = "A block breaks a rule of this network"
+_BAD_HANDSHAKE: Final = "The peer does not introduce itself"
 
 TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
     {
@@ -108,7 +110,27 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
         Rule.PEER_IS_KNOWN: Verdict(404, "There is no such peer"),
         Rule.PEERS_WITHIN_LIMIT: Verdict(503, "The node has all the peers it takes"),
         Rule.PEER_IN_GOOD_STANDING: Verdict(403, "This address is refused for a while"),
+        Rule.PEER_IS_NOT_BANNED: Verdict(403, "The operator keeps this peer out"),
+        Rule.DIALECT_IS_SPOKEN: Verdict(426, "The nodes' own dialect is needed here"),
+        Rule.BAN_IS_WELL_FORMED: Verdict(400, "Neither a node key nor a numeric address"),
+        Rule.BAN_IS_KNOWN: Verdict(404, "Nobody of that name is kept out"),
+        Rule.BAN_LIST_HAS_ROOM: Verdict(400, "The list of bans is full"),
+        Rule.HELLO_COMES_FIRST: Verdict(400, _BAD_HANDSHAKE),
+        Rule.HELLO_IS_ACCEPTABLE: Verdict(400, _BAD_HANDSHAKE),
+        Rule.HANDSHAKE_IN_TIME: Verdict(408, "The handshake took too long"),
+        Rule.NETWORK_IS_OURS: Verdict(403, "The peer belongs to another network"),
+        Rule.PEER_IS_NOT_OURSELVES: Verdict(400, "The peer is this node itself"),
+        Rule.PEER_IS_WHO_IT_CLAIMS: Verdict(403, "The peer is not who it claims to be"),
+        Rule.PEER_CONNECTS_ONCE: Verdict(409, "The peer is connected already"),
+        Rule.PEER_IS_A_MEMBER: Verdict(403, "The peer is no member of this network"),
+        Rule.REPLY_WAS_ASKED_FOR: Verdict(400, "Nobody asked for this reply"),
+        Rule.REPLY_FITS_REQUEST: Verdict(400, "The reply does not fit its request"),
+        Rule.REQUESTS_WITHIN_RATE: Verdict(429, "Too many requests"),
+        Rule.CLAIM_IS_PROVEN: Verdict(422, "The peer does not have the chain it claims"),
+        Rule.SYNC_KEEPS_UP: Verdict(408, "The peer holds up the others"),
+        Rule.PEER_KEEPS_UP: Verdict(408, "The peer has nothing new for too long"),
         Rule.MESSAGE_IS_WELL_FORMED: Verdict(400, "The message is not well-formed"),
+        Rule.MESSAGE_IS_DECODABLE: Verdict(400, "The message cannot be decoded"),
         Rule.MESSAGE_WITHIN_SIZE: Verdict(413, "The message is too large"),
         Rule.FRAME_KIND_FITS_DIALECT: Verdict(400, "The frame does not fit the dialect"),
         Rule.MESSAGE_ARRIVES_IN_TIME: Verdict(408, "The message took too long to arrive"),
@@ -126,9 +148,16 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
 )
 """Rule or fault -> what the caller gets."""
 
-_RETRY_AFTER_S: Final[Mapping[Rule | Fault, int]] = MappingProxyType(
-    {Rule.PEERS_WITHIN_LIMIT: 60, Fault.NOT_READY: 1, Fault.BUSY: 5}
+_HEADERS: Final[Mapping[Rule | Fault, Mapping[str, str]]] = MappingProxyType(
+    {
+        Rule.PEERS_WITHIN_LIMIT: {"retry-after": "60"},
+        Fault.NOT_READY: {"retry-after": "1"},
+        Fault.BUSY: {"retry-after": "5"},
+        # RFC 9110, section 15.5.22 wants the protocol named; which dialect of it, RFC 6455 has a header for.
+        Rule.DIALECT_IS_SPOKEN: {"upgrade": "websocket", "sec-websocket-protocol": Dialect.NATIVE.value},
+    }
 )
+"""What else the answer says, for programs."""
 
 
 class Refusal(Exception):
@@ -164,9 +193,7 @@ def problem_document(what: Rule | Fault, detail: str) -> dict[str, object]:
 
 def problem(what: Rule | Fault, detail: str, headers: Mapping[str, str] | None = None) -> Answer:
     """The answer that says `what`."""
-    every = dict(headers or {})
-    if what in _RETRY_AFTER_S:
-        every["retry-after"] = str(_RETRY_AFTER_S[what])
+    every = {**_HEADERS.get(what, {}), **(headers or {})}
     return Answer(encode(problem_document(what, detail)), TABLE[what].status, PROBLEM_JSON, every)
 
 

@@ -1,8 +1,7 @@
 """One connection to the node's port: an HTTP client, or a peer on its way in.
 
-Sanic reads the requests and writes the answers; this class decides who is let in, and gives a peer's
-connection to the door. More connections than `Limits.connections`, or than `connections_per_address` from
-one address that is not loopback, are told so and closed.
+Sanic reads the requests and writes the answers; here a peer's connection is given to the door. The crowd
+takes `Limits.connections`, and `connections_per_address` from one address that is not loopback.
 
 No connection has a timer. Its server calls `look` about once a second for each (see `patience`), so that
 a request on the hot path pays nothing for its deadlines.
@@ -12,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from sanic import Request, Sanic
 from sanic.config import Config
@@ -39,14 +38,16 @@ _IPV6_HOST_BITS: Final = 64
 _CROWDED_BODY: Final = encode(
     problem_document(Fault.BUSY, "it has as many connections as it takes, in all or from your address; close some")
 )
-_CROWDED: Final = (
+CROWDED: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 5\r\n"
     b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_CROWDED_BODY), _CROWDED_BODY)
 )
+"""What is said to a connection too many, in plain HTTP."""
 
 
 class Crowd:
-    """All open connections to our port, and how many come from each address."""
+    """All open connections to our port, those still shaking hands on TLS included, and how many come from
+    each address."""
 
     def __init__(self, limits: Limits) -> None:
         self.connections: set[NodeProtocol] = set()
@@ -92,7 +93,7 @@ class Host(NamedTuple):
 
 
 class NodeProtocol(HttpProtocol):
-    """One connection. Its server makes one for each that it accepts."""
+    """One connection that the crowd has let in."""
 
     HTTP_CLASS = StrictHttp
 
@@ -102,18 +103,22 @@ class NodeProtocol(HttpProtocol):
         "_crowd",
         "_desk",
         "_gone",
+        "_left",
         "_patience",
         "_served",
         "_told",
         "_visitor",
     )
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop, app: Sanic[Config, SimpleNamespace], host: Host) -> None:
+    def __init__(
+        self, *, loop: asyncio.AbstractEventLoop, app: Sanic[Config, SimpleNamespace], host: Host, address: str
+    ) -> None:
+        """`address` is what the crowd counts it under."""
         super().__init__(loop=loop, app=app)
         self.request_handler = self._serve
         self._desk, self._crowd = host
-        self._address: str | None = None
-        """Under which the crowd counts it; None when it was not let in."""
+        self._address = address
+        self._left = False
         self._admitted: bytes | None = None
         """The last head that was judged and found good."""
         self._served = 0
@@ -248,34 +253,28 @@ class NodeProtocol(HttpProtocol):
 
     # --- asyncio.Protocol ----------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        address = _counted_address(transport.get_extra_info("peername"))
-        if not self._crowd.enter(self, address):
-            self.transport = cast("asyncio.Transport", transport)  # uvloop's does not say that it is one
-            self.transport.write(_CROWDED)
-            self.transport.close()
-            return
-        self._address = address
-        super().connection_made(transport)  # type: ignore[no-untyped-call]  # Sanic is half typed
-
     def data_received(self, data: bytes) -> None:
         if self._visitor is not None:
             self._visitor.data_received(data)
-        elif self._address is not None:
+        else:
             super().data_received(data)
 
     def eof_received(self) -> bool | None:
         return self._visitor.eof_received() if self._visitor is not None else None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._address is None:
-            return
-        self._crowd.leave(self, self._address)
+        self.leave()
         self._gone.set()
         if self._visitor is None:
             super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic is half typed
         else:
             self._visitor.connection_lost(exc)
+
+    def leave(self) -> None:
+        """Make room in the crowd: the connection is gone, or never got through its handshake."""
+        if not self._left:
+            self._left = True
+            self._crowd.leave(self, self._address)
 
     def pause_writing(self) -> None:
         super().pause_writing()  # type: ignore[no-untyped-call]  # Sanic is half typed
@@ -307,7 +306,7 @@ def _knocks(request: Request) -> bool:
     return upgrade.lower() == "websocket" and request.method == "GET" and request.raw_url.partition(b"?")[0] == b"/"
 
 
-def _counted_address(peername: tuple[str, int] | None) -> str:
+def counted_address(peername: tuple[str, int] | None) -> str:
     """The address or network a connection counts for; empty for loopback."""
     if peername is None or is_loopback(peername[0]):
         return ""

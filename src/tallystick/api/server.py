@@ -2,6 +2,8 @@
 
 `listen` takes the port, at first for `/health` and `/ready` only. `Server.open` brings in the ledger and
 the door, and from then on everything is served. `Server.stop` lets requests under way finish.
+
+With a TLS context the port speaks TLS and nothing else, to clients and peers alike.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -24,14 +28,12 @@ from tallystick.api.access import Access, Gate
 from tallystick.api.app import App, build_app
 from tallystick.api.desk import Desk, IsOurs, Resolve
 from tallystick.api.door import Door
-from tallystick.api.protocol import Crowd, Host, NodeProtocol
+from tallystick.api.listener import Listener
+from tallystick.api.protocol import CROWDED, Crowd, Host, NodeProtocol, counted_address
 from tallystick.errors import ConfigError
 from tallystick.model.limits import LIMITS, SECOND_MS, Limits
 from tallystick.node.ports import Ledger
 from tallystick.wire.addresses import plain
-
-_BACKLOG: Final = 512
-"""Connections the kernel completes for us while we are busy."""
 
 _FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _LOOKS_PER_DEADLINE: Final = 10
@@ -43,18 +45,19 @@ _LAST_GASP_S: Final = 1.0
 class Server:
     """A port that is being served. Made by `listen`."""
 
-    def __init__(self, desk: Desk, app: App, listener: socket.socket, crowd: Crowd) -> None:
+    def __init__(self, desk: Desk, app: App, bound: socket.socket, crowd: Crowd, tls: ssl.SSLContext | None) -> None:
         self._desk = desk
         self._app = app
-        self._listener = listener
         self._crowd = crowd
-        self._server: AsyncioServer | None = None
+        self._tls = tls
+        self._listener = Listener(bound, desk.limits, take=self._take, turn_away=self._turn_away)
+        self._entering: set[asyncio.Task[None]] = set()
         self._looking: asyncio.TimerHandle | None = None
         self.host: str
         """The numeric address it listens on."""
         self.port: int
         """The port it listens on, also when any free one was asked for."""
-        self.host, self.port = listener.getsockname()[:2]
+        self.host, self.port = bound.getsockname()[:2]
 
     def open(self, ledger: Ledger, door: Door | None) -> None:
         """Serve everything: the store is open. Without a door no peer is let in."""
@@ -77,8 +80,9 @@ class Server:
         """
         self._desk.stopping = True
         self._app.config.KEEP_ALIVE = False
-        if self._server is not None:
-            self._server.close()
+        await self._listener.close()
+        for entering in self._entering:
+            entering.cancel()
         for connection in list(self._crowd.connections):
             connection.finish()
         with contextlib.suppress(TimeoutError):
@@ -102,16 +106,53 @@ class Server:
             await asyncio.wait(tasks, timeout=_LAST_GASP_S)
 
     async def _start(self) -> None:
-        loop = asyncio.get_running_loop()
-        factory = partial(NodeProtocol, loop=loop, app=self._app, host=Host(self._desk, self._crowd))
-        serving = loop.create_server(factory, sock=self._listener, backlog=_BACKLOG, start_serving=False)
-        self._server = AsyncioServer(self._app, loop, serving, self._crowd.connections)
-        await self._server
         # Startup rewrites Sanic's classes without the hooks nobody uses: once for all applications of a process.
         self._app.config.TOUCHUP = not getattr(Sanic, "__touched__", False)
-        await self._server.startup()
-        await self._server.start_serving()
+        loop = asyncio.get_running_loop()
+        await AsyncioServer(self._app, loop, None, self._crowd.connections).startup()
+        self._listener.open()
         self._look()
+
+    def _take(self, connection: socket.socket) -> None:
+        """Serve it, if the crowd has room."""
+        loop = asyncio.get_running_loop()
+        host = Host(self._desk, self._crowd)
+        try:
+            address = counted_address(connection.getpeername())
+        except OSError:  # it is gone already
+            connection.close()
+            return
+        protocol = NodeProtocol(loop=loop, app=self._app, host=host, address=address)
+        if not self._crowd.enter(protocol, address):
+            self._turn_away(connection)
+            return
+        entering = loop.create_task(self._enter(connection, protocol))
+        self._entering.add(entering)
+        entering.add_done_callback(self._entering.discard)
+
+    def _turn_away(self, connection: socket.socket) -> None:
+        """Say that there is no room, to those who can hear it without a handshake."""
+        with connection, contextlib.suppress(OSError):
+            connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            if self._tls is None:
+                connection.send(CROWDED)
+                connection.shutdown(socket.SHUT_WR)
+
+    async def _enter(self, connection: socket.socket, protocol: NodeProtocol) -> None:
+        """Give the connection to the event loop. What does not get through its handshake is nobody's loss."""
+        limits = self._desk.limits
+        patience = {
+            "ssl_handshake_timeout": limits.handshake_ms / SECOND_MS,
+            "ssl_shutdown_timeout": limits.close_ms / SECOND_MS,
+        }
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol, connection, ssl=self._tls, **(patience if self._tls else {})
+            )
+        except BaseException as error:
+            protocol.leave()
+            if not isinstance(error, OSError):
+                raise
 
     def _look(self) -> None:
         """Look at every connection, and again soon: one timer for all of them."""
@@ -132,30 +173,31 @@ async def listen(
     is_ours: IsOurs | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     data_size: Callable[[], int | None] = lambda: None,
+    tls: ssl.SSLContext | None = None,
 ) -> Server:
-    """Take the port and begin to serve it. Raises ConfigError when it cannot be had."""
-    listener = await _bound(access.host, access.port)
+    """Take the port and begin to serve it, over TLS if there is a context. Raises ConfigError when it cannot be had."""
+    bound = await _bound(access.host, access.port)
     try:
         crowd = Crowd(limits)
         desk = Desk(
             version=__version__,
             limits=limits,
-            gate=Gate(access),
+            gate=Gate(replace(access, tls=tls is not None)),
             resolve=resolve,
-            is_ours=is_ours or partial(is_this_machine, listener.getsockname()[:2]),
+            is_ours=is_ours or partial(is_this_machine, bound.getsockname()[:2]),
             monotonic=monotonic,
             data_size=data_size,
             connections=lambda: len(crowd.connections),
             unread_bytes=crowd.unread_bytes,
             started_s=monotonic(),
         )
-        server = Server(desk, build_app(desk), listener, crowd)
+        server = Server(desk, build_app(desk), bound, crowd, tls)
         await server._start()  # noqa: SLF001 - the other half of this function
     except OSError as error:
-        listener.close()
+        bound.close()
         raise _no_port(access.host, access.port, error) from error
     except BaseException:
-        listener.close()
+        bound.close()
         raise
     return server
 

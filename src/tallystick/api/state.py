@@ -11,7 +11,7 @@ from tallystick.api.answers import Answer, json_answer
 from tallystick.api.desk import Desk
 from tallystick.api.requests import READ
 from tallystick.model.limits import SECOND_MS
-from tallystick.node.ports import PeerStatus
+from tallystick.node.ports import PeerStatus, SyncProgress
 
 ENDPOINTS: Final[Mapping[str, str]] = {
     "GET /blocks": "the whole chain",
@@ -21,6 +21,9 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "GET /peers": "open connections",
     "POST /addPeer": 'dial a node, now and always: {"peer": "ws://HOST:PORT"}',
     "DELETE /peers/{address}": "forget a peer and hang up",
+    "GET /bans": "who is kept out",
+    "POST /bans": 'keep a node key or a numeric address out, now and always: {"subject": "..."}',
+    "DELETE /bans/{subject}": "let it in again",
     "GET /forks": "branches that were left",
     "GET /status": "what this node is doing",
     "GET /health": "the process lives",
@@ -62,14 +65,27 @@ def status_of(desk: Desk) -> dict[str, object]:
     network, now = ledger.network, ledger.status()
     return {
         "version": desk.version,
-        "network": {"kind": network.kind, "name": network.name, "id": network.id},
+        "network": {"kind": network.kind, "name": network.name, "id": network.id, "members": len(network.members)},
+        "key": now.key or None,
         "tip": now.tip,
+        "sync": None if now.sync is None else _sync(now.sync),
         "uptime_ms": int((desk.monotonic() - desk.started_s) * SECOND_MS),
         "peers": [_peer(peer) for peer in now.peers],
+        "addresses": now.addresses,
         "dropped": [dict(one) for one in now.dropped],
         "connections": desk.connections(),
         "lost_duties": now.lost_duties,
         "data_bytes": desk.data_size(),
+    }
+
+
+def _sync(sync: SyncProgress) -> dict[str, object]:
+    return {
+        "index": sync.index,
+        "target": sync.target,
+        "blocks_per_second": round(sync.blocks_per_second, 1),
+        "remaining_ms": sync.remaining_ms,
+        "peers": sync.peers,
     }
 
 
@@ -78,9 +94,16 @@ def _peer(peer: PeerStatus) -> dict[str, object]:
         "address": peer.address,
         "direction": "inbound" if peer.dialled is None else "outbound",
         "dialled": peer.dialled,
+        "origin": peer.origin,
         "state": peer.state,
+        "dialect": peer.dialect,
+        "agent": peer.agent,
+        "key": peer.key,
         "connected_ms": peer.since_ms,
         "next_dial_ms": peer.next_dial_ms,
         "tip": None if peer.tip is None else {"index": peer.tip[0], "hash": peer.tip[1]},
+        "latency_ms": peer.latency_ms,
+        "received_bytes": peer.received_bytes,
+        "sent_bytes": peer.sent_bytes,
         "last_error": peer.last_error,
     }

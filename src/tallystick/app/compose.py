@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -27,21 +28,26 @@ from tallystick import __version__
 from tallystick.api.access import Access, listens_privately
 from tallystick.api.server import Server, is_this_machine, listen
 from tallystick.app import logs
+from tallystick.app.address_file import AddressFile
 from tallystick.app.config import Config
 from tallystick.app.entropy import ENTROPY
 from tallystick.app.greeting import greeting, program_name
+from tallystick.app.keys import node_identity
 from tallystick.app.open_files import allowed_connections
 from tallystick.app.runner import Runner, read_clock
+from tallystick.app.tls import client_context, server_context
 from tallystick.consensus import engine_for
 from tallystick.errors import StoreCorruptError
 from tallystick.model.limits import LIMITS
 from tallystick.node.machine import Node
+from tallystick.node.profile import Profile
 from tallystick.p2p.dialer import Dialer, resolved
 from tallystick.p2p.door import Door
 from tallystick.p2p.hub import Hub
 from tallystick.storage.opening import open_store
 from tallystick.storage.reader import SqliteReader
 from tallystick.storage.sqlite import SqliteStore
+from tallystick.wire import address_file
 from tallystick.wire.addresses import judge
 
 GRACE_S: Final = 3.0
@@ -75,7 +81,11 @@ async def _serve(config: Config, say: Callable[[str], None]) -> None:
     stop = _stop_signal()
     started_s = time.monotonic()
     server = await listen(
-        _access(config), allowed_connections(LIMITS), resolve=resolved, data_size=partial(_size_of, config)
+        _access(config),
+        allowed_connections(LIMITS),
+        resolve=resolved,
+        data_size=partial(_size_of, config),
+        tls=_server_tls(config),
     )
     with contextlib.ExitStack() as opened:
         goodbyes = [server.stop]
@@ -83,14 +93,17 @@ async def _serve(config: Config, say: Callable[[str], None]) -> None:
             store, reader = await asyncio.to_thread(open_store, config.data_dir, config.network)
             opened.callback(store.close)
             opened.callback(reader.close)
-            runner = _runner(config, store, reader)
+            profile = _profile(config, server)
+            addresses = AddressFile(config.data_dir, LIMITS)
+            runner = _runner(config, profile, store, reader, addresses)
             opened.callback(runner.stop)
-            hub = Hub(runner, _dialer(config, server))
+            hub = Hub(runner, _dialer(config, profile, server))
             goodbyes.append(hub.close)
             runner.start(hub)
             server.open(runner, Door(hub))
             log.info("ready", version=__version__, after_ms=int((time.monotonic() - started_s) * 1000))
-            say(greeting(config, server.host, server.port, reader.tip(), program_name(sys.argv[0])))
+            key, program = profile.identity.public.hex(), program_name(sys.argv[0])
+            say(greeting(config, server.host, server.port, reader.tip(), key=key, program=program))
             await asyncio.wait((stop, runner.failed), return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping")
         finally:
@@ -124,12 +137,45 @@ def _access(config: Config) -> Access:
         write_token=config.token,
         read_token=config.read_token,
         open=config.open,
+        tls=config.tls_cert is not None,
         allowed_hosts=frozenset(config.allowed_hosts),
         allowed_origins=frozenset(config.allowed_origins),
     )
 
 
-def _runner(config: Config, store: SqliteStore, reader: SqliteReader) -> Runner:
+def _server_tls(config: Config) -> ssl.SSLContext | None:
+    """What the port speaks TLS with, if it does."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    return server_context(config.tls_cert, config.tls_key)
+
+
+def _profile(config: Config, server: Server) -> Profile:
+    """What the node is told about itself. Its key is made at the first start."""
+    identity, members = node_identity(config.data_dir), config.network.members
+    inbound = config.read_token is None or bool(members)
+    if members and identity.public.hex() not in members:
+        log.warning(
+            "this node is not among the members of its network, and will be refused by them",
+            key=identity.public.hex(),
+            network=config.network.name,
+        )
+    return Profile(
+        identity=identity,
+        agent=f"tallystick/{__version__}",
+        listen_port=server.port if config.tls_cert is None and inbound else 0,  # others dial it without TLS
+        dial=config.peers,
+        classic=not members and config.read_token is None,
+        inbound=inbound,
+        discover=config.discover,
+        private_ok=listens_privately(config.host),
+        max_reorg=config.max_reorg,
+    )
+
+
+def _runner(
+    config: Config, profile: Profile, store: SqliteStore, reader: SqliteReader, addresses: AddressFile
+) -> Runner:
     tip = reader.block(reader.tip().index)
     if tip is None:
         raise StoreCorruptError(
@@ -141,13 +187,15 @@ def _runner(config: Config, store: SqliteStore, reader: SqliteReader) -> Runner:
         LIMITS,
         read_clock(),
         ENTROPY,
-        dial=list(dict.fromkeys([*config.peers, *store.peers()])),
-        max_reorg=config.max_reorg,
+        profile=profile,
+        remembered=store.peers(),
+        bans=store.bans(),
+        book=addresses.read(partial(address_file.decode, limits=LIMITS, private_ok=profile.private_ok)),
     )
-    return Runner(node, store, reader, config.network, LIMITS)
+    return Runner(node, store, reader, config.network, LIMITS, addresses.write)
 
 
-def _dialer(config: Config, server: Server) -> Dialer:
+def _dialer(config: Config, profile: Profile, server: Server) -> Dialer:
     """The way out. Each dial is judged anew, for a name may lead elsewhere today.
 
     Loopback and private addresses are for peers that the operator named, whether at the start or with
@@ -159,7 +207,8 @@ def _dialer(config: Config, server: Server) -> Dialer:
     def judge_dial(address: str, ip: str) -> None:
         judge(ip, private_ok=trusted or address in config.peers)
 
-    return Dialer(LIMITS, judge_dial, partial(is_this_machine, (server.host, server.port)), resolved)
+    is_ours = partial(is_this_machine, (server.host, server.port))
+    return Dialer(LIMITS, judge_dial, is_ours, resolved, tls=client_context(config.tls_ca), classic_ok=profile.classic)
 
 
 def _size_of(config: Config) -> int | None:

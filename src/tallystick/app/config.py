@@ -46,6 +46,10 @@ TOKEN_CHARACTERS_MAX: Final = 1_024
 FILE_BYTES_MAX: Final = 1_048_576
 """A configuration, network or token file that is larger is another file."""
 
+MEMBERS_MAX: Final = 256
+"""Members a network file may list: parties who know each other, and each greeting is compared with all."""
+
+MEMBER: Final = re.compile(r"[0-9a-fA-F]{64}")
 NETWORK_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 """What fits an `Authorization: Bearer` header (RFC 6750, section 2.1)."""
@@ -70,6 +74,9 @@ class Config:
     peers: tuple[str, ...] = ()
     """Canonical `ws://host:port` addresses to dial."""
 
+    discover: bool = True
+    """Dial peers found through others too, not only those that the operator named."""
+
     network: Network = CLASSIC
     """The network to be part of."""
 
@@ -78,6 +85,13 @@ class Config:
 
     open: bool = False
     """Writing needs no token, whatever the address."""
+
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """Certificate chain and private key: the port speaks TLS, and nothing else. Both or neither."""
+
+    tls_ca: Path | None = None
+    """Authorities trusted besides the system's when dialling `wss://`."""
 
     allowed_hosts: tuple[str, ...] = ()
     """Lower-case names that requests may call this node by, besides localhost and the machine's own."""
@@ -129,6 +143,7 @@ def load(flags: Mapping[str, object], env: Mapping[str, str], read_file: ReadFil
             values[name] = read_token(path, given[f"{name}_file"].source, read_file)
     config = Config(**values)  # type: ignore[arg-type]  # the table's readers return what Config's fields are
     _check_access(config)
+    _check_tls(config)
     return config
 
 
@@ -249,9 +264,38 @@ def _network(given: _Given | None, named: object, read_file: ReadFile) -> Networ
         raise ConfigError(
             f"Key name {where} is {printable(repr(name), 80)}; expected 1 to 64 of letters, digits and ._-"
         )
+    members = _members(table.pop("members", None), where)
     for key in table:
-        raise _unknown("key", key, where, {"kind", "name"}, "; the rules of a classic network are fixed")
-    return Network(Kind.CLASSIC, name, CLASSIC.genesis)
+        raise _unknown("key", key, where, {"kind", "name", "members"}, "; the rules of a classic network are fixed")
+    return Network(Kind.CLASSIC, name, CLASSIC.genesis, members)
+
+
+def _members(listed: object, where: str) -> frozenset[str]:
+    """The node keys that are let in; empty when the file lists none, and everybody is. Raises ConfigError."""
+    if listed is None:
+        return frozenset()
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MEMBERS_MAX:
+        was = f"a list of {len(listed)}" if isinstance(listed, list) else printable(repr(listed), 80)
+        raise ConfigError(
+            f"Key members {where} is {was}; expected a list of 1 to {MEMBERS_MAX} node keys. "
+            "Leave it out to let everybody in."
+        )
+    members: set[str] = set()
+    for number, key in enumerate(listed, 1):
+        shown = f"Member {number} {where} is {printable(repr(key), 80)}"
+        if not isinstance(key, str) or not MEMBER.fullmatch(key):
+            raise ConfigError(f"{shown}; expected a node key of 64 hex digits, as its tallystick status shows it.")
+        if key.lower() in members:
+            raise ConfigError(f"{shown}, which is listed already; remove one of the two.")
+        members.add(key.lower())
+    return frozenset(members)
+
+
+def _check_tls(config: Config) -> None:
+    """A certificate is no use without its private key, nor the other way round."""
+    if (config.tls_cert is None) != (config.tls_key is None):
+        given, missing = ("--tls-cert", "--tls-key") if config.tls_cert else ("--tls-key", "--tls-cert")
+        raise ConfigError(f"{given} is given without {missing}; TLS takes both files, plain HTTP neither.")
 
 
 def _check_access(config: Config) -> None:

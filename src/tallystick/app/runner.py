@@ -4,6 +4,10 @@ Everything that happens while a batch is on its way to the disk waits and become
 it is stepped, all writes go into one transaction, and replies and messages leave only after the commit.
 So sixteen posts cost one flush of the disk, and nobody ever hears of a block that could still vanish.
 
+What peers say comes last in a batch, and has a slice of time there: a question for old blocks costs milliseconds, and
+sixty peers that ask them as fast as they can must not keep a caller waiting. Neither can callers keep peers waiting:
+each batch takes one message at least.
+
 The commit runs on the event loop, not in a thread: that was measured to be faster
 (docs/decisions/0006-commit-on-the-event-loop.md). If the disk
 refuses, the node stops: `failure` says why, and everything that was acknowledged is in the file.
@@ -14,35 +18,55 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, Protocol, get_args
 
 import structlog
 
 from tallystick.app.entropy import ENTROPY
 from tallystick.chain.contracts import Reader, Store
-from tallystick.chain.writes import AddSide, Append, ForgetPeer, RememberPeer, Switch
-from tallystick.errors import RuleViolation, StoreError
+from tallystick.chain.writes import Write
+from tallystick.errors import Rule, RuleViolation, StoreError
 from tallystick.model.block import Block
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
-from tallystick.node.effects import Dial, Effect, HangUp, Hold, Log, Ping, Reply, Say, SayChain
-from tallystick.node.inputs import AddPeer, Input, Now, PeerSaid, Post, RemovePeer, Tick
+from tallystick.node.effects import (
+    Admit,
+    Dial,
+    Effect,
+    HangUp,
+    Hold,
+    Log,
+    Ping,
+    Reply,
+    SaveAddresses,
+    Say,
+    SayChain,
+)
+from tallystick.node.inputs import AddPeer, Ban, Input, Now, PeerSaid, Post, RemovePeer, Tick, Unban
 from tallystick.node.machine import Node
-from tallystick.node.ports import Status
+from tallystick.node.ports import Banned, PeerStatus, Status
+from tallystick.wire.dialect import Dialect
 
 log = structlog.get_logger("tallystick")
 
-WRITES = (Append, AddSide, Switch, RememberPeer, ForgetPeer)
+WRITES: Final = get_args(Write)
 
 Answer = Block | bool
+
+SaveBook = Callable[[bytes], None]
+"""Puts the book of addresses on disk. Losing one costs little and stops nobody: never raises."""
 
 
 class Sockets(Protocol):
     """What performs the effects that concern peers (`tallystick.p2p.hub`)."""
 
-    def perform(self, effect: Say | SayChain | Ping | Hold | HangUp | Dial) -> None:
+    def perform(self, effect: Say | SayChain | Admit | Ping | Hold | HangUp | Dial) -> None:
         """Do it, without waiting."""
+
+    def traffic(self, peer: int) -> tuple[int, int] | None:
+        """Bytes received from an open connection, and sent to it."""
 
 
 def read_clock() -> Now:
@@ -53,14 +77,27 @@ def read_clock() -> Now:
 class Runner:
     """`Ledger` of a running node: owner of the queue of inputs, of the batch, and of the next tick."""
 
-    def __init__(self, node: Node, store: Store, reader: Reader, network: Network, limits: Limits) -> None:
+    def __init__(  # noqa: PLR0917 - all that a running node is made of
+        self,
+        node: Node,
+        store: Store,
+        reader: Reader,
+        network: Network,
+        limits: Limits,
+        save_addresses: SaveBook = lambda _: None,
+    ) -> None:
+        """`save_addresses` keeps the book of addresses; by default nobody does."""
         self._node = node
+        self._save_addresses = save_addresses
         self._store = store
         self._reader = reader
         self._network = network
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Input] = deque()
+        self._said: deque[PeerSaid] = deque()
+        """Messages of peers, beside all other inputs; one a peer at most."""
+
         self._gathering = False
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._stepped: dict[int, asyncio.Future[None]] = {}
@@ -80,9 +117,11 @@ class Runner:
 
     def stop(self) -> None:
         """Step and commit what waits, then take nothing more. Idempotent."""
-        while self._queue and not self.failed.done():
+        while self._waiting and not self.failed.done():
             self._flush()
         if not self.failed.done():
+            if (book := self._node.addresses_to_save(read_clock())) is not None:
+                self._save_addresses(book)
             self._end("it was told to")
 
     # --- what the API and the peers' door see --------------------------------------------------
@@ -103,7 +142,10 @@ class Runner:
         """Put an input into the next batch."""
         if self.failed.done():
             return
-        self._queue.append(event)
+        if isinstance(event, PeerSaid):
+            self._said.append(event)
+        else:
+            self._queue.append(event)
         if not self._gathering:
             self._gathering = True
             self._loop.call_soon(self._gather, 0)
@@ -134,15 +176,37 @@ class Runner:
         ticket = self._ticket()
         await self._ask(ticket, RemovePeer(ticket, address))
 
-    def welcome(self, address: str) -> bool:
-        """May this numeric address dial us now?"""
-        return not self.failed.done() and self._node.welcome(address, read_clock())
+    async def ban(self, subject: str) -> None:
+        """Keep a node key or a numeric address out."""
+        ticket = self._ticket()
+        await self._ask(ticket, Ban(ticket, subject))
+
+    async def unban(self, subject: str) -> None:
+        """Forgive."""
+        ticket = self._ticket()
+        await self._ask(ticket, Unban(ticket, subject))
+
+    def banned(self) -> Sequence[Banned]:
+        return self._node.banned(read_clock())
+
+    def check_welcome(self, address: str, dialect: Dialect) -> None:
+        """May this numeric address dial us now, in this dialect? Raises RuleViolation."""
+        if self.failed.done():
+            raise RuleViolation(Rule.PEERS_WITHIN_LIMIT, "this node is stopping; try another one")
+        self._node.check_welcome(address, dialect, read_clock())
 
     def connected(self) -> Sequence[str]:
         return self._node.connected()
 
     def status(self) -> Status:
-        return self._node.status(read_clock(), self._store)
+        status = self._node.status(read_clock(), self._store)
+        return replace(status, peers=[self._with_traffic(peer) for peer in status.peers])
+
+    def _with_traffic(self, peer: PeerStatus) -> PeerStatus:
+        """The core does not see bytes; the sockets count them."""
+        if self._sockets is None or peer.peer is None or (traffic := self._sockets.traffic(peer.peer)) is None:
+            return peer
+        return replace(peer, received_bytes=traffic[0], sent_bytes=traffic[1])
 
     def _ticket(self) -> int:
         self._next_ticket += 1
@@ -165,18 +229,22 @@ class Runner:
         wait the first of them would get a commit to itself and the others the next one. A turn costs
         microseconds, a commit hundreds of them.
         """
-        waiting = len(self._queue)
+        waiting = self._waiting
         if before < waiting < self._limits.view_page:
             self._loop.call_soon(self._gather, waiting)
         else:
             self._flush()
 
+    @property
+    def _waiting(self) -> int:
+        return len(self._queue) + len(self._said)
+
     def _flush(self) -> None:
-        """Step everything that waits, commit, then let the effects out."""
+        """Step a batch of what waits, commit, then let the effects out."""
         self._gathering = False
-        batch = self._take_batch()
         try:
-            for effect in self._step(batch):
+            batch, effects = self._step()
+            for effect in effects:
                 self._perform(effect)
         except BaseException as failure:  # noqa: BLE001 - whatever it is, what is and what should be differ now: stop
             self._fail(failure)
@@ -187,31 +255,38 @@ class Runner:
                 stepped.set_result(None)
         if any(type(event) is not Post for event in batch):
             self._arm()
-        if self._queue and not self._gathering:
+        if self._waiting and not self._gathering:
             self._gathering = True
             self._loop.call_soon(self._gather, 0)
 
-    def _take_batch(self) -> list[Input]:
-        """The inputs of the next batch: at most a page, and no more once they hold `Limits.page_bytes`."""
-        batch: list[Input] = []
-        room = self._limits.page_bytes
-        while self._queue and room > 0 and len(batch) < self._limits.view_page:
+    def _next(self) -> Iterator[Input]:
+        """The inputs of the next batch, each taken when its predecessor was stepped: at most a page, and no more once
+        they hold `Limits.page_bytes`; of what peers said one in any case, and more within their slice of time."""
+        room, places = self._limits.page_bytes, self._limits.view_page
+        while self._queue and room > 0 and places > 0:
             event = self._queue.popleft()
-            batch.append(event)
-            if isinstance(event, Post):
-                room -= len(event.data)
-            elif isinstance(event, PeerSaid):
-                room -= len(event.text)
-        return batch
+            room -= len(event.data) if isinstance(event, Post) else 0
+            places -= 1
+            yield event
+        until_ns = time.monotonic_ns() + self._limits.peers_slice_ms * 1_000_000
+        is_first = True
+        while self._said and (is_first or (room > 0 and places > 0 and time.monotonic_ns() < until_ns)):
+            said = self._said.popleft()
+            room -= len(said.message)
+            places -= 1
+            is_first = False
+            yield said
 
-    def _step(self, batch: Sequence[Input]) -> list[Effect]:
-        """Step a batch and commit what it wrote; return the other effects."""
+    def _step(self) -> tuple[Sequence[Input], Sequence[Effect]]:
+        """Step a batch and commit what it wrote; return it and the effects that are no writes."""
+        batch: list[Input] = []
         effects: list[Effect] = []
         now = read_clock()
         node, store = self._node, self._store
         begun = False
         try:
-            for event in batch:
+            for event in self._next():
+                batch.append(event)
                 for effect in node.step(event, now, ENTROPY, store):
                     if isinstance(effect, WRITES):
                         if not begun:
@@ -225,7 +300,7 @@ class Runner:
         except BaseException:
             store.rollback()
             raise
-        return effects
+        return batch, effects
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -239,9 +314,11 @@ class Runner:
                     future.set_result(effect.answer)
             case Log():
                 getattr(log, effect.level)(effect.event, **effect.fields)
-            case Say() | SayChain() | Ping() | Hold() | HangUp() | Dial():
+            case Say() | SayChain() | Admit() | Ping() | Hold() | HangUp() | Dial():
                 if self._sockets is not None:
                     self._sockets.perform(effect)
+            case SaveAddresses():
+                self._save_addresses(effect.content)
 
     def _arm(self) -> None:
         """Set the timer for the next tick."""
@@ -270,6 +347,7 @@ class Runner:
             self._timer.cancel()
         self.failed.set_result(None)
         self._queue.clear()
+        self._said.clear()
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(StoreError(f"the node is stopping: {why}"))

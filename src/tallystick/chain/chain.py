@@ -56,6 +56,27 @@ class Chain:
         return self._tree.tip
 
     @property
+    def weight(self) -> int:
+        """What fork choice maximises, of the best chain."""
+        return self._engine.weight(self.tip)
+
+    def at(self, index: int, view: View) -> Header | None:
+        """The best chain's block at `index`, if it is that long."""
+        return self._tree.at(index, view)
+
+    def has(self, index: int, hash: str, view: View) -> bool:
+        """Is this block part of the best chain?"""
+        return self._tree.on_best_chain(index, hash, view)
+
+    def keeps(self, index: int, hash: str, view: View) -> bool:
+        """Is this block on the best chain or beside it?"""
+        return self._tree.find(index, hash, view) is not None
+
+    def locator(self, view: View, most: int) -> list[Header]:
+        """Where we stand, for somebody to find what we share (`BlockTree.locator`)."""
+        return self._tree.locator(view, most)
+
+    @property
     def effort(self) -> int:
         """Side blocks looked up and blocks moved so far. What a call adds is what it cost beyond its bytes."""
         return self._tree.steps + self._moved
@@ -86,11 +107,12 @@ class Chain:
         """Does this block claim to be further than our tip?"""
         return block.index > self.tip.index
 
-    def accept(self, blocks: Sequence[UncheckedBlock], view: View) -> Change:
+    def accept(self, blocks: Sequence[UncheckedBlock], view: View, *, deep: bool = True) -> Change:
         """Check `blocks`, each the child of the one before, keep them, and follow their branch if it is better.
 
         Raises RuleViolation when one of them is wrong, or, with PARENT_IS_KNOWN, when they link to
-        nothing we have. Blocks we have already are no change, unless they end a better branch.
+        nothing we have. Blocks we have already are no change, unless they end a better branch. Unless `deep`, a better
+        branch that leaves ours further back than our newest headers counts as nothing we have.
         """
         run = [self._engine.check_alone(block) for block in blocks]
         for parent, block in pairwise(run):
@@ -106,8 +128,43 @@ class Chain:
         self._engine.check_in_place(new[0], parent_header)
         if parent_header.hash == self.tip.hash:
             return self._append(new, None)
+        if not deep:
+            self._check_is_shallow(new[-1], parent_header, view)
         change = self._branch(new, parent_header, view)
         return NOTHING if is_kept and change.refused else change  # why it is refused was said when it came first
+
+    def extend(self, run: Sequence[Block], view: View, *, staged: bool, root: Header | None = None) -> Change:
+        """Take a run that `Engine.check_run` made, keep it, and follow its branch if it is better.
+
+        `staged`: it is part of a branch that is still arriving (see `AddSide.staged`). `root` is an older block of that
+        branch that was not on ours when it came: looking for the fork from there saves walking down a long branch.
+        Raises RuleViolation with PARENT_IS_KNOWN when the run links to nothing we have.
+        """
+        known = self._count_known(run, view)
+        if known == len(run):
+            return NOTHING
+        new = run[known:]
+        parent = header_of(run[known - 1]) if known else self._parent_of(run[0], view)
+        if parent.hash == self.tip.hash:
+            return self._append(new, None)
+        if root is not None and not self.has(root.index, root.hash, view):
+            parent = root
+        return self._branch(new, parent, view, staged=staged)
+
+    def _check_is_shallow(self, last: Block, parent: Header, view: View) -> None:
+        """Does a branch that would be followed leave ours among our newest headers? Raises RuleViolation."""
+        lowest = self.tip.index - self._limits.recent_headers
+        is_better = self._engine.weight(header_of(last)) > self._engine.weight(self.tip)
+        if is_better and self._tree.fork_below(parent, view, lowest) is None:
+            raise RuleViolation(Rule.PARENT_IS_KNOWN, f"block {last.index} {last.hash} leaves ours below {lowest}")
+
+    def is_deep(self, fork: Header) -> bool:
+        """Is this further back than our newest headers?"""
+        return fork.index < self.tip.index - self._limits.recent_headers
+
+    def depth_allowed(self, fork: Header) -> bool:
+        """May everything after `fork` leave the best chain (`--max-reorg`)?"""
+        return self._max_reorg is None or self.tip.index - fork.index <= self._max_reorg
 
     def _count_known(self, run: Sequence[Block], view: View) -> int:
         """How many of the first blocks of a run are on the best chain. Both are linked, so halving finds it."""
@@ -140,10 +197,10 @@ class Chain:
         ]
         return Change(writes, appended=blocks)
 
-    def _branch(self, blocks: Sequence[Block], parent: Header, view: View) -> Change:
+    def _branch(self, blocks: Sequence[Block], parent: Header, view: View, *, staged: bool = False) -> Change:
         """Keep blocks that do not extend the tip, and switch to their branch if it is the better one."""
         size = self._limits.view_page
-        kept: list[Write] = [AddSide(blocks[i : i + size]) for i in range(0, len(blocks), size)]
+        kept: list[Write] = [AddSide(blocks[i : i + size], staged) for i in range(0, len(blocks), size)]
         try:
             reorg = plan(self._tree, self._engine, view, header_of(blocks[-1]), parent, max_depth=self._max_reorg)
         except RuleViolation as refused:
@@ -152,7 +209,7 @@ class Chain:
             return Change(kept, refused=refused)
         if reorg is None:
             return Change(kept)
-        self._tree.switch(reorg.fork, map(header_of, blocks[-self._limits.recent_headers :]))
+        self._tree.switch(reorg.fork, map(header_of, blocks[-self._limits.recent_headers :]), view)
         self.tip_block = blocks[-1]
         self._moved += len(reorg.detach) + len(reorg.attach)
         switch = Switch(reorg.fork.index, reorg.old_tip.index, reorg.new_tip.hash, reorg.new_tip.index)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from tallystick.chain.writes import Write
-from tallystick.model.block import Block, Header, UncheckedBlock
+from tallystick.model.block import Block, Body, Header, UncheckedBlock
 from tallystick.model.network import Network
 
 
@@ -23,6 +23,10 @@ class Engine(Protocol):
 
     def check_alone(self, block: UncheckedBlock) -> Block:
         """Everything that can be said of a block by itself: structure, hash, seal. Raises RuleViolation."""
+
+    def check_run(self, index: int, hash: str, bodies: Sequence[Body]) -> list[Block]:
+        """Check blocks by themselves and their links to each other, of which the first is the child of the block
+        with this index and hash. Raises RuleViolation."""
 
     def check_in_place(self, block: Block, parent: Header) -> None:
         """Everything that needs its parent: link, time, difficulty. Raises RuleViolation."""
@@ -49,8 +53,12 @@ class View(Protocol):
     def headers(self, first: int, count: int) -> Sequence[Header]:
         """Headers of the best chain at `first` and after, in order; fewer than `count` where it ends."""
 
+    def blocks(self, first: int, count: int, size_bytes: int) -> Sequence[Block]:
+        """Blocks of the best chain at `first` and after, in order: at most `count`, and no more than
+        `size_bytes` of data (UTF-8), but at least one if there is one. Made for peers that fetch the whole chain."""
+
     def side(self, hash: str) -> Header | None:
-        """The block of that hash, if it is kept beside the best chain."""
+        """The block of that hash, if it is kept beside the best chain, staged or not."""
 
     def lost(self, count: int) -> Sequence[Duty]:
         """Up to `count` duties that no block of the best chain carries, oldest first (by the index of the
@@ -59,7 +67,7 @@ class View(Protocol):
 
 
 class Store(View, Protocol):
-    """Durable state: the best chain, what is kept beside it, duties and remembered peers. One writer.
+    """Durable state: the best chain, what is kept beside it, duties, remembered peers and bans. One writer.
 
     An implementation promises:
 
@@ -69,7 +77,8 @@ class Store(View, Protocol):
     * *flat*: no call allocates in proportion to the chain or to the depth of a switch;
     * *honest*: a failing disk raises StoreError, and then nothing of the batch is kept.
 
-    An empty store is given the genesis block of its network when it is opened.
+    An empty store is given the genesis block of its network when it is opened. Staged blocks of an earlier run are
+    forgotten then.
     """
 
     def begin(self) -> None:
@@ -86,6 +95,9 @@ class Store(View, Protocol):
 
     def peers(self) -> Sequence[str]:
         """Remembered addresses, in the order they were remembered."""
+
+    def bans(self) -> Sequence[str]:
+        """Banned node keys and numeric addresses, in the order they were banned."""
 
     def close(self) -> None:
         """Release everything. Idempotent."""
@@ -115,7 +127,7 @@ class Fork(NamedTuple):
 
 
 class Reader(Protocol):
-    """Committed state, for those who only look. Never sees a running batch."""
+    """Committed state, for those who only look. Never sees a running batch, nor blocks that are staged."""
 
     def tip(self) -> Header:
         """The last block of the best chain."""

@@ -24,6 +24,9 @@ class Entropy(Protocol):
     def random(self) -> float:
         """Return a number of [0, 1)."""
 
+    def randbytes(self, n: int) -> bytes:
+        """Return `n` bytes."""
+
 
 class Remining:
     """When to look for lost duties and mine them again. All times are monotonic milliseconds."""

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from tallystick.chain.contracts import View
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Header
+
+_SINGLE_STEPS: Final = 10
 
 
 class BlockTree:
@@ -53,6 +56,24 @@ class BlockTree:
         side = view.side(hash)
         return side if side is not None and side.index == index else None
 
+    def locator(self, view: View, most: int) -> list[Header]:
+        """The tip, the ten blocks before it, then ever larger steps down to genesis: at most `most` blocks.
+
+        Whoever shares any of our past finds a block of it here that is at most twice as far back as the last
+        one shared (Bitcoin Core, `LocatorEntries`).
+        """
+        found: list[Header] = []
+        index, step = self.tip.index, 1
+        while len(found) < most - 1 and index > 0:
+            header = self.at(index, view)
+            if header is not None:
+                found.append(header)
+            if len(found) > _SINGLE_STEPS:
+                step *= 2
+            index -= step
+        genesis = self.at(0, view)
+        return found if genesis is None else [*found, genesis]
+
     def fork_below(self, header: Header, view: View, lowest: int = 0) -> Header | None:
         """The newest ancestor of `header`, or itself, that is on the best chain; None when it is below `lowest`.
 
@@ -74,12 +95,20 @@ class BlockTree:
         """Note headers that were put on the best chain; the first follows the tip."""
         self._recent.extend(headers)
 
-    def switch(self, fork: Header, headers: Iterable[Header]) -> None:
+    def switch(self, fork: Header, headers: Iterable[Header], view: View) -> None:
         """Note a switch: everything above `fork` left, and a branch came that ends in `headers`.
 
-        `headers` are the newest of that branch, in order, at least one; older ones are looked up when needed.
+        `headers` are the newest of that branch, in order, at least one. Those before them are taken from `view`, where
+        they are still beside the chain: whoever asks before the switch is written would else be told of the branch
+        that left.
         """
-        newest = list(headers)
+        capacity = self._recent.maxlen
+        newest = deque(headers, capacity)
+        while newest[0].index > fork.index + 1 and len(newest) != capacity:
+            parent = view.side(newest[0].previous_hash)
+            if parent is None:
+                break
+            newest.appendleft(parent)
         if newest[0].index == fork.index + 1:
             while self._recent and self._recent[-1].index > fork.index:
                 self._recent.pop()

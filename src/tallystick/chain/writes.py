@@ -36,13 +36,24 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class AddSide:
-    """Keep `blocks`, unmarked, beside the best chain. Blocks already kept there are left as they are.
+    """Keep `blocks`, unmarked, beside the best chain. Blocks already there, or on it, are left as they are.
 
     Beyond `Limits.side_bytes` of unmarked side data the oldest unmarked blocks are dropped, when the
     batch is committed: never between two writes of one step, which may build on each other.
     """
 
     blocks: Sequence[Block]
+
+    staged: bool = False
+    """Part of a longer branch that is still arriving: not counted, not dropped as the oldest, and no fork yet.
+    A `Switch` to the branch takes it like any other; `DropStaged` and a restart forget it. A staged block that comes
+    again, not staged, is from then on a side block like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropStaged:
+    """Forget all blocks that are still staged. An ordinary side block on top of one stays, like one whose older
+    blocks were dropped: `View.side` knows it, and its parent no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Switch:
     """Index of the last block taken off."""
 
     new_tip: str
-    """Hash of the last block put on; it and its ancestors down to the fork are side blocks."""
+    """Hash of the last block put on; it and its ancestors down to the fork are side blocks, staged or not."""
 
     new_tip_index: int
     """Its index."""
@@ -81,4 +92,18 @@ class ForgetPeer:
     address: str
 
 
-Write = Append | AddSide | Switch | RememberPeer | ForgetPeer
+@dataclass(frozen=True, slots=True)
+class RememberBan:
+    """Keep `subject`, a node key or a numeric address, out after a restart too. Known already: no change."""
+
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetBan:
+    """Let `subject` in again. Unknown: no change."""
+
+    subject: str
+
+
+Write = Append | AddSide | DropStaged | Switch | RememberPeer | ForgetPeer | RememberBan | ForgetBan

@@ -8,7 +8,7 @@ import typer
 
 from tallystick.app.text import printable
 from tallystick.cli import terminal
-from tallystick.cli.options import DEFAULT_URL, Json, TokenFile, Url
+from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 
 def add_peer(
@@ -16,6 +16,7 @@ def add_peer(
     *,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
+    ca: Authority = None,
     as_json: Json = False,
 ) -> None:
     """Connect the node to another one, now and after every restart.
@@ -24,7 +25,7 @@ def add_peer(
     """
     from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
 
-    with remote.Node(url, token_file) as node:
+    with remote.Node(url, token_file, ca) as node:
         answer = node.read(node.post("/addPeer", {"peer": address}), dict[str, object])
     if as_json:
         terminal.say_json(answer)

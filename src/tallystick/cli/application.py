@@ -17,6 +17,7 @@ from tallystick import __version__
 from tallystick.cli import (
     add_peer,
     backup,
+    ban,
     block,
     blocks,
     export,
@@ -27,6 +28,7 @@ from tallystick.cli import (
     remove_peer,
     start,
     status,
+    unban,
     verify,
 )
 from tallystick.cli.exits import ExitCode, Failure
@@ -125,6 +127,8 @@ app.command("block")(block.block)
 app.command("peers")(peers.peers)
 app.command("add-peer")(add_peer.add_peer)
 app.command("remove-peer")(remove_peer.remove_peer)
+app.command("ban")(ban.ban)
+app.command("unban")(unban.unban)
 app.command("forks")(forks.forks)
 app.command("status")(status.status)
 app.command("verify")(verify.verify)

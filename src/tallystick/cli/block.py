@@ -9,7 +9,7 @@ import typer
 
 from tallystick.app.text import printable_lines
 from tallystick.cli import terminal
-from tallystick.cli.options import DEFAULT_URL, Json, TokenFile, Url
+from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 DATA_CHARACTERS: Final = 2_000
 """Characters of each line of a block's data that a person is shown."""
@@ -20,12 +20,13 @@ def block(
     *,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
+    ca: Authority = None,
     as_json: Json = False,
 ) -> None:
     """Show one block. Its hash also finds a block that a longer branch removed."""
     from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
 
-    with remote.Node(url, token_file) as node:
+    with remote.Node(url, token_file, ca) as node:
         body = node.get(f"/blocks/{quote(which, safe='')}")
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]))

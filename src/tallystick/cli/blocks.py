@@ -9,7 +9,7 @@ import typer
 
 from tallystick.cli import terminal
 from tallystick.cli.exits import ExitCode, Failure
-from tallystick.cli.options import DEFAULT_URL, Json, TokenFile, Url
+from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
     from tallystick.cli.remote import Node, ShownBlock
@@ -26,6 +26,7 @@ def blocks(
     everything: Annotated[bool, typer.Option("--all", help="The whole chain, genesis first.")] = False,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
+    ca: Authority = None,
     as_json: Json = False,
 ) -> None:
     """List blocks of the best chain, the newest at the bottom.
@@ -37,7 +38,7 @@ def blocks(
 
     if everything and first is not None:
         raise Failure(ExitCode.USAGE, "--all begins at the genesis block; leave out --from.")
-    with remote.Node(url, token_file) as node:
+    with remote.Node(url, token_file, ca) as node:
         tip = node.read(node.get("/blocks/latest"), remote.ShownBlock).index
         start = 0 if everything else max(0, tip + 1 - limit) if first is None else first
         pages = _pages(node, start, tip + 1 if everything else limit)

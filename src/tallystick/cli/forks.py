@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tallystick.cli import terminal
-from tallystick.cli.options import DEFAULT_URL, Json, TokenFile, Url
+from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
     from tallystick.cli.remote import ShownFork
 
 
-def forks(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: Json = False) -> None:
+def forks(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, ca: Authority = None, as_json: Json = False) -> None:
     """List branches that were left, with their blocks and what was mined again.
 
     The branch that changed last comes first. Long branches show their newest blocks; tallystick block HASH shows
@@ -19,7 +19,7 @@ def forks(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: Json
     """
     from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
 
-    with remote.Node(url, token_file) as node:
+    with remote.Node(url, token_file, ca) as node:
         body = node.get("/forks")
         if as_json:
             terminal.say_json(node.read(body, list[object]))

@@ -10,7 +10,7 @@ import typer
 from tallystick.app.text import printable
 from tallystick.cli import terminal
 from tallystick.cli.exits import ExitCode, Failure
-from tallystick.cli.options import DEFAULT_URL, Json, TokenFile, Url
+from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 
 def mine(
@@ -18,6 +18,7 @@ def mine(
     *,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
+    ca: Authority = None,
     as_json: Json = False,
 ) -> None:
     """Record DATA in a new block. Returns when the block is safe on the node's disk."""
@@ -28,7 +29,7 @@ def mine(
         text.encode()
     except UnicodeEncodeError as error:
         raise Failure(ExitCode.USAGE, "DATA is not UTF-8 text; a block holds text only.") from error
-    with remote.Node(url, token_file) as node:
+    with remote.Node(url, token_file, ca) as node:
         block = node.read(body := node.post("/mineBlock", {"data": text}), remote.ShownBlock)
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]))

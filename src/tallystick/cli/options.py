@@ -23,6 +23,16 @@ TokenFile = Annotated[
     ),
 ]
 
+Authority = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        envvar="TALLYSTICK_TLS_CA",
+        metavar="FILE",
+        help="Certificates to trust too, for https://.",
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 DataDir = Annotated[

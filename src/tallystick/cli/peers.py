@@ -1,21 +1,33 @@
-"""`tallystick peers`: whom a node is connected to, and whom it keeps dialling."""
+"""`tallystick peers`: whom a node is connected to, whom it keeps dialling, and whom it keeps out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from tallystick.cli import terminal
-from tallystick.cli.options import DEFAULT_URL, Json, TokenFile, Url
+from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.remote import ShownPeer
+    from tallystick.cli.remote import Node, ShownBan, ShownPeer
 
 
-def peers(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, as_json: Json = False) -> None:
+def peers(
+    *,
+    banned: Annotated[bool, typer.Option("--banned", help="List who is kept out instead.")] = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+    ca: Authority = None,
+    as_json: Json = False,
+) -> None:
     """List the node's peers: open connections, and addresses it keeps dialling."""
     from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
 
-    with remote.Node(url, token_file) as node:
+    with remote.Node(url, token_file, ca) as node:
+        if banned:
+            _show_banned(node, as_json=as_json)
+            return
         body = node.get("/status")
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]).get("peers", []))
@@ -43,4 +55,27 @@ def _row(peer: ShownPeer) -> tuple[str, ...]:
         "" if peer.connected_ms is None else terminal.span(peer.connected_ms / 1_000),
         "" if peer.tip is None else str(peer.tip.index),
         peer.last_error or "",
+    )
+
+
+def _show_banned(node: Node, *, as_json: bool) -> None:
+    from tallystick.cli.remote import ShownBan  # noqa: PLC0415 - keeps --help quick
+
+    body = node.get("/bans")
+    if as_json:
+        terminal.say_json(node.read(body, list[object]))
+        return
+    kept_out = node.read(body, list[ShownBan])
+    if not kept_out:
+        terminal.say("Nobody is kept out. Keep a node out with: tallystick ban KEY|ADDRESS")
+        return
+    columns = (terminal.Column("subject", 64), terminal.Column("for", 6, right=True), terminal.Column("cause"))
+    terminal.table(columns, map(_banned_row, kept_out))
+
+
+def _banned_row(ban: ShownBan) -> tuple[str, ...]:
+    return (
+        ban.subject,
+        "ever" if ban.remaining_ms is None else terminal.span(ban.remaining_ms / 1_000),
+        "manual" if ban.manual else "rule",
     )

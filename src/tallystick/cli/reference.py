@@ -20,12 +20,17 @@ INTRODUCTION: Final = """\
 Written from `tallystick --help` by `make docs`; edit the commands, not this file.
 
 Commands that talk to a node take `--url` and, where the node asks for one, `--token-file`; both may stand in
-the environment (`TALLYSTICK_URL`, `TALLYSTICK_TOKEN_FILE`). Commands that work on a data folder take
-`--data-dir` and find it as `tallystick start` does ([configuration](configuration.md)).
+the environment (`TALLYSTICK_URL`, `TALLYSTICK_TOKEN_FILE`). At an `https://` URL the system's certificate
+authorities are trusted, or those in the file that `SSL_CERT_FILE` names, and besides them those of `--ca`; it may
+hold the node's own certificate. Commands that work on a data folder take `--data-dir` and find it as
+`tallystick start` does ([configuration](configuration.md)).
 
 Every command takes `--json` where it has something to say: one JSON document in ASCII on stdout, whose keys
 stay. Without it, output is for people and may change; foreign text in it is escaped, so that no block can
 command a terminal. Errors are on stderr, in a line or two.
+
+`tallystick status --watch` shows a node live. It ends with Ctrl-C and code 0, and with code 3 when the node was away
+for a minute. `--until-synced` waits for a node: `tallystick status --until-synced && next-step`.
 
 `export` and `import` speak JSON Lines: one block a line, genesis first, UTF-8, keys in the order `data`, `hash`,
 `index`, `previous_hash`, `timestamp` (import takes any order).

@@ -6,6 +6,7 @@ bounded, parsed strictly, and every way to fail becomes a `Failure` that says wh
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ _DETAIL_CHARACTERS: Final = 500
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=TIMESTAMP_MAX)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=INDEX_MAX)]
 """Numbers as a node sends them; others could not be shown as sizes and dates."""
 
 
@@ -83,9 +85,38 @@ class ShownPeer(msgspec.Struct, frozen=True):
     direction: str
     state: str
     dialled: str | None = None
+    dialect: str | None = None
+    agent: str | None = None
+    key: str | None = None
     connected_ms: Count | None = None
     tip: ShownTip | None = None
+    latency_ms: Count | None = None
+    received_bytes: Count | None = None
+    sent_bytes: Count | None = None
     last_error: str | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Is it more than an address?"""
+        return self.state == "connected"
+
+
+class ShownSync(msgspec.Struct, frozen=True):
+    """How far the node is in fetching a chain that is ahead of its own."""
+
+    index: Count
+    target: Count
+    blocks_per_second: Rate
+    remaining_ms: Count | None
+    peers: Count
+
+
+class ShownBan(msgspec.Struct, frozen=True):
+    """A node key or numeric address that is kept out; for ever when `remaining_ms` is None."""
+
+    subject: str
+    manual: bool
+    remaining_ms: Count | None
 
 
 class ShownDropped(msgspec.Struct, frozen=True):
@@ -115,12 +146,27 @@ class ShownStatus(msgspec.Struct, frozen=True):
     dropped: list[ShownDropped]
     lost_duties: bool
     data_bytes: Count | None
+    key: str | None = None
+    sync: ShownSync | None = None
+    addresses: Count = 0
+
+    @property
+    def connected(self) -> list[ShownPeer]:
+        """The open connections."""
+        return [peer for peer in self.peers if peer.connected]
+
+    @property
+    def is_synced(self) -> bool:
+        """Is the node at the tip of its peers? Of a node that has none, or none that told its tip, nobody knows."""
+        tips = [peer.tip.index for peer in self.connected if peer.tip is not None]
+        return self.sync is None and bool(tips) and max(tips) <= self.tip.index
 
 
 class Node:
     """The node at `url`. A context manager; every method raises Failure."""
 
-    def __init__(self, url: str, token_file: Path | None = None) -> None:
+    def __init__(self, url: str, token_file: Path | None = None, authority: Path | None = None) -> None:
+        """`authority` holds certificates in PEM to trust besides the system's. Raises ConfigError too."""
         self._url = url.rstrip("/")
         headers = {"Accept-Encoding": "identity"}
         if token_file is not None:
@@ -128,6 +174,7 @@ class Node:
             headers["Authorization"] = f"Bearer {token}"
         self._client = httpx.Client(
             base_url=_checked(self._url),
+            verify=_trust(authority) if self._url.startswith("https:") else True,
             headers=headers,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             trust_env=not is_loopback(urlsplit(self._url).hostname or ""),
@@ -182,22 +229,38 @@ class Node:
         try:
             yield
         except httpx.ConnectError as error:
+            if (tls := _tls_error(error)) is not None:
+                raise self._distrust(tls) from error
             raise Failure(
                 ExitCode.UNREACHABLE,
-                f"no node answers at {self._shown} ({printable(str(error))}).\n"
+                f"no node answers at {self.shown_url} ({printable(str(error))}).\n"
                 f"{self._way_to_start()}name another with --url.",
             ) from error
         except httpx.TimeoutException as error:
             raise Failure(
                 ExitCode.UNREACHABLE,
-                f"{self._shown} did not answer within {ANSWER_TIMEOUT_S:.0f} s.\n"
+                f"{self.shown_url} did not answer within {ANSWER_TIMEOUT_S:.0f} s.\n"
                 "If you changed something, look whether it happened before you try again.",
             ) from error
         except httpx.HTTPError as error:
-            raise self._stranger(printable(str(error)) or type(error).__name__) from error
+            raise self._stranger(printable(str(error)).rstrip(".") or type(error).__name__) from error
+
+    def _distrust(self, error: ssl.SSLError) -> Failure:
+        """No TLS connection came about, though something listens there."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Failure(
+                ExitCode.UNREACHABLE,
+                f"the certificate of {self.shown_url} is not trusted: {printable(error.verify_message)}.\n"
+                "If it is your node's, give its certificate, or that of its authority, with --ca FILE.",
+            )
+        return Failure(
+            ExitCode.UNREACHABLE,
+            f"{self.shown_url} speaks no TLS with us ({printable(error.reason or str(error))}).\n"
+            "Is the URL right? A node without --tls-cert is at http://.",
+        )
 
     def _way_to_start(self) -> str:
-        """What to type for a node at this URL. Only this machine's can be started here, and a node speaks no TLS."""
+        """What to type for a node at this URL. Only this machine's can be started here, and TLS takes more to type."""
         parts = urlsplit(self._url)
         if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
             return "Look whether it runs and can be reached from here, or "
@@ -214,17 +277,18 @@ class Node:
             return Failure(ExitCode.NO, detail)
         if status == httpx.codes.UNAUTHORIZED:
             return Failure(ExitCode.REFUSED, f"{detail}\nThis node asks for a token: give --token-file FILE.")
-        return Failure(ExitCode.REFUSED, f"the node at {self._shown} answered {status}: {detail}")
+        return Failure(ExitCode.REFUSED, f"the node at {self.shown_url} answered {status}: {detail}")
 
     def _stranger(self, reason: str) -> Failure:
         return Failure(
             ExitCode.UNREACHABLE,
-            f"what answers at {self._shown} does not speak as a Tallystick node: {reason}.\n"
+            f"what answers at {self.shown_url} does not speak as a Tallystick node: {reason}.\n"
             "Is the URL right? A node prints its URL when it starts.",
         )
 
     @property
-    def _shown(self) -> str:
+    def shown_url(self) -> str:
+        """Where the node is, for people."""
         return printable(self._url)
 
 
@@ -240,6 +304,31 @@ def _checked(url: str) -> str:
     if not usable or parts.query or parts.fragment:
         raise ConfigError(f"{printable(url, 80)!r} is no URL of a node; write http://HOST:PORT (--url, TALLYSTICK_URL)")
     return url
+
+
+def _trust(authority: Path | None) -> ssl.SSLContext:
+    """Whose certificates are believed: the system's authorities, or those of SSL_CERT_FILE, and `authority` besides.
+
+    A node's own certificate may be given for its authority. Raises ConfigError.
+    """
+    context = ssl.create_default_context()
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if authority is not None:
+        try:
+            context.load_verify_locations(authority)
+        except ssl.SSLError as error:
+            raise ConfigError(f"{printable(str(authority))} (option --ca) holds no certificates in PEM.") from error
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"Cannot read {printable(str(authority))} (option --ca): {reason}.") from error
+    return context
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    """What TLS said, from among the causes of an error."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 class _Problem(msgspec.Struct):

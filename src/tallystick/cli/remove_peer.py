@@ -9,7 +9,7 @@ import typer
 
 from tallystick.app.text import printable
 from tallystick.cli import terminal
-from tallystick.cli.options import DEFAULT_URL, Json, TokenFile, Url
+from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 
 def remove_peer(
@@ -19,12 +19,13 @@ def remove_peer(
     *,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
+    ca: Authority = None,
     as_json: Json = False,
 ) -> None:
     """Hang up on a peer and forget its address."""
     from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
 
-    with remote.Node(url, token_file) as node:
+    with remote.Node(url, token_file, ca) as node:
         body = node.delete(f"/peers/{quote(address, safe='')}")
         answer = node.read(body, dict[str, object]) if body else {"status": True}
     if as_json:

@@ -28,6 +28,12 @@ def start(
     peers: Annotated[
         list[str] | None, _option("--peer", "ws://HOST:PORT", "A node to connect to; may be given many times.")
     ] = None,
+    discover: Annotated[
+        bool | None,
+        typer.Option(
+            "--discover/--no-discover", help="Connect to nodes found through others, too (yes).", show_default=False
+        ),
+    ] = None,
     network: Annotated[str | None, _option("--network", "classic|FILE", "The network to be part of (classic).")] = None,
     config: ConfigFile = None,
     token_file: Annotated[
@@ -35,10 +41,17 @@ def start(
     ] = None,
     read_token_file: Annotated[
         str | None,
-        _option("--read-token-file", "FILE", "Whoever reads must send the token in FILE; shuts out nodes of the book."),
+        _option("--read-token-file", "FILE", "Whoever reads must send the token in FILE; only members may dial in."),
     ] = None,
     open_: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Let anyone write on any address.", show_default=False)
+    ] = None,
+    tls_cert: Annotated[
+        str | None, _option("--tls-cert", "FILE", "Serve TLS (https, wss) with the certificate in FILE.")
+    ] = None,
+    tls_key: Annotated[str | None, _option("--tls-key", "FILE", "The private key of that certificate.")] = None,
+    tls_ca: Annotated[
+        str | None, _option("--tls-ca", "FILE", "Authorities to trust besides the system's when connecting to wss://.")
     ] = None,
     allowed_hosts: Annotated[
         list[str] | None, _option("--allowed-host", "NAME", "A name requests may call this node by; many times.")
@@ -58,32 +71,17 @@ def start(
     Defaults are in parentheses. Every option is also an environment variable (TALLYSTICK_PORT) and a key of the
     TOML file (port); see docs/configuration.md.
     """
+    flags = {name.removesuffix("_"): said for name, said in locals().items()}  # named as the settings are
     from tallystick.app import compose  # noqa: PLC0415 - keeps --help quick
     from tallystick.app.config import load, read_bounded  # noqa: PLC0415
 
-    flags = {
-        "host": host,
-        "port": port,
-        "data_dir": data_dir,
-        "peers": peers,
-        "network": network,
-        "config": config,
-        "token_file": token_file,
-        "read_token_file": read_token_file,
-        "open": open_,
-        "allowed_hosts": allowed_hosts,
-        "allowed_origins": allowed_origins,
-        "max_reorg": max_reorg,
-        "log_level": log_level,
-        "log_format": log_format,
-    }
     settings = load(flags, os.environ, read_bounded)
-    for file in (settings.token_file, settings.read_token_file):
+    for file in (settings.token_file, settings.read_token_file, settings.tls_key):
         if file is not None and _others_can_read(file):
             terminal.note(f"warning: other users of this machine can read {file}. Close it with: chmod 600 {file}")
     compose.run(settings)
 
 
 def _others_can_read(file: Path) -> bool:
-    """Are the group's or everyone's read bits set? Windows has none of them."""
-    return os.name == "posix" and bool(file.stat().st_mode & 0o044)
+    """Are the group's or everyone's read bits set? Windows has none of them. Whoever opens a missing file says so."""
+    return os.name == "posix" and file.exists() and bool(file.stat().st_mode & 0o044)

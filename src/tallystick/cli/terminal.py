@@ -18,6 +18,7 @@ from tallystick.app.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 PLAIN_WIDTH: Final = 160
 """Columns of a table that goes to a pipe or a file, where there is no terminal to ask."""
@@ -46,12 +47,15 @@ class Progress(Protocol):
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: bool = True) -> None:
     """Print rows under columns. Cells that do not fit are cut, never wrapped."""
-    from rich import table as rich_table  # noqa: PLC0415 - only when a table is drawn
+    console().print(drawn(columns, rows, header=header))
+
+
+def drawn(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: bool = True) -> Table:
+    """The table that `table` prints."""
+    from rich.table import Table  # noqa: PLC0415 - only when a table is drawn
     from rich.text import Text  # noqa: PLC0415
 
-    drawn = rich_table.Table(
-        box=None, show_header=header, pad_edge=False, header_style="bold", expand=sys.stdout.isatty()
-    )
+    drawn = Table(box=None, show_header=header, pad_edge=False, header_style="bold", expand=sys.stdout.isatty())
     for title, width, right in columns:
         drawn.add_column(
             title,
@@ -63,7 +67,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: b
         )
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
-    _console().print(drawn)
+    return drawn
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
@@ -83,6 +87,11 @@ def say(text: str) -> None:
 def say_json(value: object) -> None:
     """Print one JSON document."""
     print(json.dumps(value, indent=2))
+
+
+def say_json_line(value: object) -> None:
+    """Print one JSON document on a line: one of many, as they come."""
+    print(json.dumps(value))
 
 
 def say_json_array(items: Iterable[object]) -> None:
@@ -150,7 +159,8 @@ def progress(what: str) -> Iterator[Progress]:
         yield lambda done, total=None: bar.update(task, completed=done, total=total)
 
 
-def _console() -> Console:
+def console() -> Console:
+    """The terminal on stdout, or a page of `PLAIN_WIDTH` where there is none."""
     from rich.console import Console  # noqa: PLC0415 - only when a table is drawn
 
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, soft_wrap=False)

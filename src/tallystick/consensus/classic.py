@@ -12,6 +12,8 @@ forged by moving digits between the fields, for the preimage has no separators).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
 
 from tallystick.errors import Rule, RuleViolation, shown
@@ -20,6 +22,7 @@ from tallystick.model.block import (
     TIMESTAMP_MAX,
     TIMESTAMP_MIN,
     Block,
+    Body,
     Header,
     UncheckedBlock,
     block_hash,
@@ -74,6 +77,31 @@ class ClassicEngine:
                 Rule.NAMES_ITS_PARENT,
                 f"block {block.index} names {shown(block.previous_hash)} as its parent, which is {parent.hash}",
             )
+
+    def check_run(self, index: int, hash: str, bodies: Sequence[Body]) -> list[Block]:
+        """Check the hashes of a run, and with them its links, for a hash covers the one before. Raises RuleViolation.
+
+        Index, parent and the form of the hash need no check: they are not the sender's to choose.
+        """
+        run: list[Block] = []
+        previous = hash
+        if index + len(bodies) > INDEX_MAX:
+            raise RuleViolation(Rule.INDEX_IN_RANGE, f"{len(bodies)} blocks after {index} pass {INDEX_MAX}")
+        for body in bodies:
+            index += 1
+            timestamp, data = body.timestamp, body.data
+            if not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX:
+                raise _bad_timestamp(timestamp, index)
+            digest = sha256(f"{index}{previous}{timestamp}{data}".encode()).digest()
+            if digest != body.hash:
+                raise RuleViolation(
+                    Rule.HASH_MATCHES_CONTENT,
+                    f"block {index} claims hash {body.hash.hex()}, its content on {previous} gives {digest.hex()}",
+                )
+            name = digest.hex()
+            run.append(Block(data, name, index, previous, timestamp))
+            previous = name
+        return run
 
     def weight(self, tip: Header) -> int:
         """The number of blocks of the branch after genesis: each weighs 1."""

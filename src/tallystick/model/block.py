@@ -12,7 +12,7 @@ allow exactly ten digits, which leaves one way only to read a preimage.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -55,6 +55,19 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
     timestamp: int
     """Seconds since 1970-01-01 UTC, as the miner's clock had it; always ten digits."""
+
+
+HashBytes = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Timestamp = Annotated[int, msgspec.Meta(ge=TIMESTAMP_MIN, le=TIMESTAMP_MAX)]
+
+
+class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What claims to be a block of a run: index and parent follow from its place. `Engine.check_run` makes blocks
+    of them."""
+
+    hash: HashBytes
+    timestamp: Timestamp
+    data: str
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):

@@ -83,6 +83,151 @@ class Limits:
     query_latest_every_ms: int = 30 * SECOND_MS
     """Classic peers are asked for their latest block this often; it heals what a broken broadcast lost."""
 
+    # --- the nodes' own dialect ----------------------------------------------------------------
+    frame_bytes: int = 4 * MIB
+    """A message of the native dialect. Longer replies come in parts."""
+
+    stranger_frame_bytes: int = 4 * KIB
+    """Likewise, before the handshake is done; a hello has a few hundred bytes."""
+
+    part_bytes: int = 1 * MIB
+    """A reply that is longer goes out in parts of this size, so that others get between them."""
+
+    reply_bytes: int = 20 * MIB
+    """A reply put together from its parts: one block of `message_bytes` of data, and then some."""
+
+    native_inbox_bytes: int = 5_000_000
+    native_inbox_messages: int = 16
+    """So much of one native peer waits to be handled; then nothing more is read (Bitcoin Core, `fPauseRecv`)."""
+
+    native_outbox_drop_bytes: int = 8 * MIB
+    """So much waiting for a native peer and it is dropped. Only gossip can pile up, for no request is handled
+    over `outbox_pause_bytes`; replies under way in parts do not count."""
+
+    native_inbound_peers: int = 64
+    native_inbound_per_host: int = 2
+    """Native peers that dialled us: in all, and from one public address (of IPv6: one /64)."""
+
+    strangers: int = 64
+    stranger_grace_ms: int = 2 * SECOND_MS
+    """Those who dialled us and whose handshake is not over, beside the above. When there are more, the one that has
+    been there longest goes, not before it had so long: time for a few round trips over a slow line."""
+
+    outbound_peers: int = 8
+    """Native peers we dial on our own account, from the book of addresses."""
+
+    anchors: int = 2
+    """The last good ones of these, dialled first after a restart: whoever fills our book gains nothing at once."""
+
+    peers_slice_ms: int = 10
+    """Of each batch so long at most is spent on what peers say, then callers have their turn. A question for 2,000
+    blocks takes half of it."""
+
+    progress_every_ms: int = 1 * SECOND_MS
+    """How often the core hears that a message is still arriving."""
+
+    agent_bytes: int = 128
+    """Name and version of a peer's program."""
+
+    locator_points: int = 64
+    """Blocks named by a locator: the newest ten, then ever larger steps down to genesis."""
+
+    headers_per_reply: int = 2_000
+    blocks_per_request: int = 128
+    reply_soft_bytes: int = 2 * MIB
+    """A reply ends with the block that reaches this, or with as many as these."""
+
+    batch_blocks: int = 1_000
+    """Blocks asked for at a time while syncing: large enough for one commit, small enough that the API
+    answers in between."""
+
+    plan_batches: int = 32
+    """Batches whose ends a peer names ahead, so that others can be asked for them at the same time."""
+
+    requests_in_flight: int = 2
+    """Batches asked of one peer at a time (`requests_in_flight * reply_soft_bytes` is 4 MiB)."""
+
+    window_batches: int = 16
+    """Batches past the last connected block that may be asked for; at a thousand blocks each, and beside it
+    `window_bytes`."""
+
+    window_bytes: int = 64 * MIB
+    """Of blocks downloaded and not connected yet, all peers together, replies under way in parts included."""
+
+    staged_bytes: int = 4096 * MIB
+    """Of a longer branch that is still arriving, on disk. A branch that has not overtaken ours by then is given up."""
+
+    deep_switch_rest_ms: int = 100
+    """After a switch of branches that took off more than `recent_headers`, no other one as deep is begun for so long,
+    for each 1,000 blocks moved. Moving them takes 10 ms: two branches that overtake each other in turns hold up the
+    node a tenth of the time at most."""
+
+    stall_first_ms: int = 2 * SECOND_MS
+    stall_max_ms: int = 64 * SECOND_MS
+    """A peer that holds up everybody else has so long; doubled each time one was dropped for it, and back in
+    small steps as blocks connect (Bitcoin Core, `BLOCK_STALLING_TIMEOUT`)."""
+
+    slow_bytes_per_second: int = 128_000
+    """A peer that delivers less while something is asked of it is replaced, if there is another (CometBFT)."""
+
+    slow_after_ms: int = 4 * SECOND_MS
+    """How long it is measured before that."""
+
+    reply_within_ms: int = 120 * SECOND_MS
+    """A request without an answer for so long, and nothing arriving meanwhile, is given up and the peer dropped."""
+
+    stuck_ms: int = 20 * MINUTE_MS
+    stuck_grace_ms: int = 2 * MINUTE_MS
+    """A peer that we dialled on our own account and that has less than we have for so long is asked once, and
+    replaced when that does not help within the grace (Bitcoin Core, `ConsiderEviction`)."""
+
+    push_bytes: int = 20_000
+    """A shorter new block is pushed whole to a peer at the tip, a longer one announced."""
+
+    announced_points: int = 8
+    """Blocks in one announcement; whoever misses more than that asks for headers (BIP 130)."""
+
+    relay_patience_ms: int = 300
+    """Somebody is a few blocks ahead (`announced_points`): they are probably on their way to us, by another road.
+    Nobody is asked for them before this is over."""
+
+    known_blocks: int = 2_000
+    """Blocks that a peer is remembered to have, newest last."""
+
+    history_bytes_per_minute: int = 2_048 * MIB
+    """Blocks older than `recent_headers` sent to one peer; what is over it waits. Newer ones are always sent."""
+
+    expired_requests: int = 64
+    """Requests given up whose late answers are still recognised, and ignored."""
+
+    rate_refusal_ms: int = 300 * SECOND_MS
+    """How long a peer that asked too much too fast is refused."""
+
+    addresses: int = 4_096
+    """The book of addresses, all together."""
+
+    addresses_per_source: int = 512
+    """Of these, what one source (a network group) may have filled."""
+
+    addresses_per_reply: int = 1_000
+    addresses_per_minute: int = 6
+    """Taken from one peer: a reply's worth at first, then one in ten seconds."""
+
+    address_cache_ms: int = 24 * HOUR_MS
+    """All who ask for addresses within so long get the same answer: repeated questions reveal nothing."""
+
+    address_horizon_ms: int = 30 * 24 * HOUR_MS
+    """An address not heard of for so long is forgotten."""
+
+    save_addresses_ms: int = 5 * MINUTE_MS
+    """How often the book goes to disk, when it changed."""
+
+    address_file_bytes: int = 4 * MIB
+    """The book on disk: several times what a full one takes. A larger file is another file."""
+
+    bans: int = 1_000
+    """Manual bans."""
+
     # --- connections ---------------------------------------------------------------------------
     handshake_ms: int = 10 * SECOND_MS
     """From the first byte of a connection or request to the end of its head."""
@@ -95,6 +240,12 @@ class Limits:
 
     connections_per_address: int = 64
     """Of these from one address that is not loopback."""
+
+    spare_files: int = 16
+    """Open files that connections never take from the store, the log and dialling, however few there are."""
+
+    accept_pause_ms: int = 1 * SECOND_MS
+    """When only these are left, new connections wait for so long before it is tried again."""
 
     request_body_bytes: int = 8 * MIB
     """A request's body; larger than any acceptable post, so that a post too long gets its own answer."""
@@ -142,6 +293,10 @@ class Limits:
 
     large_message_ms: int = 60 * SECOND_MS
     """A peer sending a large message while others wait to send theirs must be done within this."""
+
+    idle_frames: int = 1_000
+    """WebSocket frames that bring nothing, control frames and short fragments, taken from one peer within a quarter of
+    `outbox_stall_ms`. Ten MiB of frames of six bytes cost ten seconds; an honest peer sends a few a minute."""
 
     fragment_bytes: int = 64 * KIB
     """Longer messages go out in fragments of this size, made as the socket drains: a broadcast of a large

@@ -29,6 +29,9 @@ class Network:
     name: str
     genesis: Block
 
+    members: frozenset[str] = frozenset()
+    """Node keys (64 lower-case hex digits) that are let in, in the native dialect only; empty: everybody is."""
+
     @property
     def id(self) -> str:
         """The network's identity: the hash of its genesis block."""

@@ -25,14 +25,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Send one text message to some peers. Never waits for a socket.
+    """Send one message to some peers of one dialect. Never waits for a socket.
 
     Gossip to a peer whose outbox is over `Limits.outbox_pause_bytes` is dropped, and `PeerDrained`
     follows when it is empty; anything else is queued.
     """
 
     peers: Sequence[int]
-    text: bytes
+    message: bytes
     gossip: bool = False
 
 
@@ -45,8 +45,22 @@ class SayChain:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """This native peer's handshake is over: frames up to `Limits.frame_bytes` may come from it."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAddresses:
+    """Put the book of addresses on disk, in place of the last one. Losing one costs little: no commit waits for it."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
-    """Send a WebSocket ping."""
+    """Send a WebSocket ping to a classic peer."""
 
     peer: int
 
@@ -86,4 +100,4 @@ class Log:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-Effect = Write | Reply | Say | SayChain | Ping | Hold | HangUp | Dial | Log
+Effect = Write | Reply | Say | SayChain | Admit | Ping | Hold | HangUp | Dial | SaveAddresses | Log

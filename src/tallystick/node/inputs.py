@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tallystick.chain.contracts import View
+from tallystick.chain.duties import Entropy
 from tallystick.errors import Rule
+from tallystick.wire.dialect import Dialect
 
 
 class Now(NamedTuple):
@@ -16,6 +19,14 @@ class Now(NamedTuple):
 
     mono_ms: int
     """Milliseconds of a clock that never goes back; every deadline is of this clock."""
+
+
+class Moment(NamedTuple):
+    """What a step may look at: the time, some randomness, and the chain."""
+
+    now: Now
+    entropy: Entropy
+    view: View
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,22 @@ class RemovePeer:
 
 
 @dataclass(frozen=True, slots=True)
+class Ban:
+    """Never talk to this node key (64 hex digits) or numeric address again, and hang up. Answered with True."""
+
+    ticket: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unban:
+    """Forgive: a ban, or whatever else keeps this subject out. Answered with True, or RuleViolation(BAN_IS_KNOWN)."""
+
+    ticket: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeerOpened:
     """A WebSocket to a peer is open; `peer` is a number the rim never uses twice."""
 
@@ -55,14 +82,27 @@ class PeerOpened:
     dialled: str | None
     """The address we dialled, or None when they dialled us."""
 
+    dialect: Dialect = Dialect.CLASSIC
+    """What the WebSocket handshake agreed on."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeerSaid:
-    """A whole text message arrived from a peer. The rim delivers a peer's next one only after this is stepped."""
+    """A whole message arrived from a peer. The rim delivers a peer's next one only after this is stepped."""
 
     peer: int
-    text: bytes
-    """UTF-8, at most `Limits.message_bytes`."""
+    message: bytes
+    """Classic: UTF-8, at most `Limits.message_bytes`. Native: at most `Limits.frame_bytes`, and until `Admit`
+    at most `Limits.stranger_frame_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProgressed:
+    """Bytes of a native peer's next message are arriving. Told at most once in `Limits.progress_every_ms`."""
+
+    peer: int
+    partial_bytes: int
+    """Of the message that is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +145,8 @@ class DialFailed:
 
     address: str
     reason: str
+    rule: Rule | None = None
+    """The rule that forbade it, if one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +158,11 @@ Input = (
     Post
     | AddPeer
     | RemovePeer
+    | Ban
+    | Unban
     | PeerOpened
     | PeerSaid
+    | PeerProgressed
     | PeerPonged
     | PeerDrained
     | ChainSaid

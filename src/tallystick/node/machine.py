@@ -14,44 +14,51 @@ store failed is not stepped again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from tallystick.chain.chain import Chain, Change
+from tallystick.chain.chain import Chain
 from tallystick.chain.contracts import Engine, View
 from tallystick.chain.duties import Entropy, Remining
 from tallystick.chain.writes import ForgetPeer, RememberPeer
-from tallystick.errors import Rule, RuleViolation
+from tallystick.errors import RuleViolation
 from tallystick.model.block import Block
 from tallystick.model.limits import Limits
-from tallystick.node.effects import Effect, Hold, Log, Reply, Say, SayChain
+from tallystick.node.classic import ClassicTalk
+from tallystick.node.consequences import Consequences, has_switched
+from tallystick.node.effects import Effect, Log, Reply
+from tallystick.node.gossip import Gossip
 from tallystick.node.inputs import (
     AddPeer,
+    Ban,
     ChainSaid,
     DialFailed,
     Input,
+    Moment,
     Now,
     PeerClosed,
     PeerDrained,
     PeerOpened,
     PeerPonged,
+    PeerProgressed,
     PeerSaid,
     Post,
     RemovePeer,
     Tick,
+    Unban,
 )
+from tallystick.node.native import NativeTalk
 from tallystick.node.peering import Peers
-from tallystick.node.ports import Status
+from tallystick.node.ports import Banned, Status
+from tallystick.node.profile import Profile
 from tallystick.wire import classic
-from tallystick.wire.session import Session
+from tallystick.wire.address_book import AddressBook
+from tallystick.wire.classic_session import ClassicSession
+from tallystick.wire.dialect import Dialect
+from tallystick.wire.native.session import NativeSession
 
-
-class Moment(NamedTuple):
-    """What a step may look at: the time, some randomness, and the chain."""
-
-    now: Now
-    entropy: Entropy
-    view: View
+OURSELVES: Final = "this node"
+"""Who brought about what no peer did."""
 
 
 class Node:
@@ -65,50 +72,64 @@ class Node:
         now: Now,
         entropy: Entropy,
         *,
-        dial: Sequence[str] = (),
-        max_reorg: int | None = None,
+        profile: Profile,
+        remembered: Iterable[str] = (),
+        bans: Iterable[str] = (),
+        book: AddressBook | None = None,
     ) -> None:
-        """Continue the chain that ends in `tip`, dialling the addresses `dial`."""
+        """Continue the chain that ends in `tip`, dialling also the `remembered` addresses, never the `bans`."""
         self._limits = limits
-        self._chain = Chain(engine, tip, limits, max_reorg)
-        self._peers = Peers(limits, dial, now.mono_ms)
+        self._profile = profile
+        self._chain = Chain(engine, tip, limits, profile.max_reorg)
+        self._peers = Peers(limits, engine.network, profile, now.mono_ms, remembered=remembered, bans=bans, book=book)
         self._remining = Remining(limits)
         self._remining.expect_losses(now.mono_ms, entropy)
-        self._latest: bytes | None = None
-        """RESPONSE_BLOCKCHAIN of the tip, once somebody asked; a tip may be large and questions are cheap."""
+        gossip = Gossip(self._chain, self._peers, limits)
+        self._consequences = Consequences(gossip, self._remining)
+        self._classic = ClassicTalk(self._chain, self._peers, gossip, self._consequences, limits)
+        self._native = NativeTalk(
+            engine, self._chain, self._peers, gossip=gossip, consequences=self._consequences, limits=limits
+        )
 
-    def step(self, event: Input, now: Now, entropy: Entropy, view: View) -> Sequence[Effect]:  # noqa: C901, PLR0911 - a case an event
+    def step(self, event: Input, now: Now, entropy: Entropy, view: View) -> Sequence[Effect]:  # noqa: C901, PLR0911, PLR0912 - a case an event
         """Take one event. Never raises for anything a peer or a caller can send."""
+        moment = Moment(now, entropy, view)
         match event:
             case Post():
-                return self._post(event, now)
+                return self._post(event, moment)
             case PeerSaid():
-                return self._peer_said(event, Moment(now, entropy, view))
+                return self._peer_said(event, moment)
+            case PeerProgressed():
+                return self._peer_progressed(event)
             case Tick():
-                return self._tick(now, view)
+                return self._tick(moment)
             case PeerOpened():
-                return self._peers.opened(event, now.mono_ms)
+                return self._peer_opened(event, moment)
             case PeerClosed():
-                return self._peers.closed(event, now.mono_ms, entropy)
+                return [*self._peers.closed(event, moment), *self._native.closed(event.peer, moment)]
             case PeerPonged():
                 return self._peer_ponged(event)
             case PeerDrained():
-                return self._peer_drained(event)
+                return self._peer_drained(event, moment)
             case ChainSaid():
                 return self._chain_said(event, now)
             case DialFailed():
-                return self._peers.dial_failed(event.address, event.reason, now.mono_ms, entropy)
+                return self._peers.dial_failed(event, moment)
             case AddPeer():
                 return self._add_peer(event, now)
             case RemovePeer():
                 return self._remove_peer(event)
+            case Ban():
+                return self._ban(event)
+            case Unban():
+                return self._unban(event, now)
 
     # --- what others read ----------------------------------------------------------------------
 
     def wake_at_ms(self) -> int | None:
         """When to send the next `Tick`, in monotonic milliseconds; None: not before another event."""
-        times = [time for time in (self._peers.next_ms(), self._remining.due_at_ms) if time is not None]
-        return min(times, default=None)
+        times = (self._peers.next_ms(), self._remining.due_at_ms, self._native.next_ms())
+        return min((time for time in times if time is not None), default=None)
 
     def status(self, now: Now, view: View) -> Status:
         """What the node says of itself."""
@@ -117,30 +138,50 @@ class Node:
             peers=self._peers.status(now.mono_ms),
             dropped=list(self._peers.dropped),
             lost_duties=bool(view.lost(1)),
+            key=self._profile.identity.public.hex(),
+            sync=self._native.progress.now(),
+            addresses=len(self._peers.circle),
         )
+
+    def addresses_to_save(self, now: Now) -> bytes | None:
+        """The book of addresses, before the node stops; None when the last one saved is still right."""
+        return next((save.content for save in self._peers.circle.save(now.mono_ms, now.wall_ms, at_once=True)), None)
 
     def connected(self) -> Sequence[str]:
         """`host:port` of every open connection, oldest first."""
         return self._peers.connected()
 
-    def welcome(self, ip: str, now: Now) -> bool:
-        """May this numeric address dial us?"""
-        return self._peers.welcome(ip, now.mono_ms)
+    def check_welcome(self, ip: str, dialect: Dialect, now: Now) -> None:
+        """May this numeric address dial us, in this dialect? Raises RuleViolation."""
+        self._peers.check_welcome(ip, dialect, now.mono_ms)
+
+    def banned(self, now: Now) -> Sequence[Banned]:
+        """Who is kept out now."""
+        return self._peers.banned(now.mono_ms)
 
     # --- posts ---------------------------------------------------------------------------------
 
-    def _post(self, event: Post, now: Now) -> list[Effect]:
+    def _post(self, event: Post, moment: Moment) -> list[Effect]:
         try:
-            block = self._chain.seal(event.data, now.wall_ms)
+            block = self._chain.seal(event.data, moment.now.wall_ms)
             classic.check_post_fits(block, self._limits.classic_post_bytes)
         except RuleViolation as refused:
             return [Reply(event.ticket, refused)]
         change = self._chain.take_post(block)
-        return [*change.writes, Reply(event.ticket, block), *self._announce(change, None)]
+        effects = self._consequences.of(change, None, OURSELVES, moment)
+        effects.insert(len(change.writes), Reply(event.ticket, block))  # its caller waits longer than peers do
+        return effects
 
-    def _mine_again(self, now: Now, view: View) -> list[Effect]:
-        """Carry lost duties again, a page at a time, as long as there are any."""
-        duties = view.lost(self._limits.view_page)
+    def _mine_again(self, moment: Moment) -> list[Effect]:
+        """Carry lost duties again, a page at a time, as long as there are any.
+
+        Not while a chain comes in: each run of it would take them off again.
+        """
+        now = moment.now
+        if self._native.fetching.sync.is_moving(now.mono_ms):
+            self._remining.failed(now.mono_ms)
+            return []
+        duties = moment.view.lost(self._limits.view_page)
         if not duties:
             self._remining.found_none()
             return []
@@ -152,8 +193,7 @@ class Node:
         self._remining.mined(now.mono_ms)
         fields = {"posts": len(duties), "tip": self._chain.tip.index}
         return [
-            *change.writes,
-            *self._announce(change, None),
+            *self._consequences.of(change, None, OURSELVES, moment),
             Log("warning", "mined again what a reorg took off", fields),
         ]
 
@@ -173,122 +213,67 @@ class Node:
             return [Reply(event.ticket, refused)]
         return [*map(ForgetPeer, forgotten), *effects, Reply(event.ticket, answer=True)]
 
+    def _ban(self, event: Ban) -> list[Effect]:
+        try:
+            effects = self._peers.ban(event.subject)
+        except RuleViolation as refused:
+            return [Reply(event.ticket, refused)]
+        return [*effects, Reply(event.ticket, answer=True)]
+
+    def _unban(self, event: Unban, now: Now) -> list[Effect]:
+        try:
+            effects = self._peers.unban(event.subject, now.mono_ms)
+        except RuleViolation as refused:
+            return [Reply(event.ticket, refused)]
+        return [*effects, Reply(event.ticket, answer=True)]
+
+    # --- what peers do -------------------------------------------------------------------------
+
+    def _peer_opened(self, event: PeerOpened, moment: Moment) -> list[Effect]:
+        tip = self._chain.tip
+        return self._peers.opened(event, (tip.index, tip.hash, self._chain.weight), moment)
+
+    def _peer_said(self, event: PeerSaid, moment: Moment) -> list[Effect]:
+        match self._peers.session(event.peer):
+            case ClassicSession() as session:
+                return self._classic.said(event.peer, session, event.message, moment)
+            case NativeSession() as session:
+                return self._native.said(event.peer, session, event.message, moment)
+        return []
+
+    def _peer_progressed(self, event: PeerProgressed) -> list[Effect]:
+        session = self._peers.session(event.peer)
+        if isinstance(session, NativeSession):
+            session.arriving(event.partial_bytes)
+        return []
+
     def _peer_ponged(self, event: PeerPonged) -> list[Effect]:
         session = self._peers.session(event.peer)
         if session is not None:
             session.ponged()
         return []
 
-    def _peer_drained(self, event: PeerDrained) -> list[Effect]:
-        """Some gossip was dropped because the peer read too slowly; now that it has room, it hears the latest."""
-        if self._peers.session(event.peer) is None:
-            return []
-        return [Say([event.peer], self._latest_message(), gossip=True)]
+    def _peer_drained(self, event: PeerDrained, moment: Moment) -> list[Effect]:
+        match self._peers.session(event.peer):
+            case ClassicSession():
+                return self._classic.drained(event.peer)
+            case NativeSession() as session:
+                return self._native.drained(event.peer, session, moment)
+        return []
 
     def _chain_said(self, event: ChainSaid, now: Now) -> list[Effect]:
         session = self._peers.session(event.peer)
-        if session is None:
+        if not isinstance(session, ClassicSession):
             return []
-        session.chain_said(event.size_bytes, now.mono_ms)
-        return [SayChain(event.peer)] if session.chain_to_say(now.mono_ms) else []
+        return self._classic.chain_said(event.peer, session, event.size_bytes, now.mono_ms)
 
-    def _tick(self, now: Now, view: View) -> list[Effect]:
+    def _tick(self, moment: Moment) -> list[Effect]:
+        now = moment.now
         due = self.wake_at_ms()
         if due is not None and now.mono_ms - due > self._limits.stall_ms:
             self._peers.excuse(now.mono_ms - due)
-        effects = list(self._peers.tick(now.mono_ms))
-        if self._remining.due_at_ms is not None and self._remining.due_at_ms <= now.mono_ms:
-            effects += self._mine_again(now, view)
+        effects = [*self._peers.tick(moment), *self._native.tick(moment)]
+        is_due = self._remining.due_at_ms is not None and self._remining.due_at_ms <= now.mono_ms
+        if is_due and not has_switched(effects):
+            effects += self._mine_again(moment)
         return effects
-
-    # --- messages of the classic dialect -------------------------------------------------------
-
-    def _peer_said(self, event: PeerSaid, moment: Moment) -> list[Effect]:
-        session = self._peers.session(event.peer)
-        if session is None:
-            return []
-        now_ms, effort = moment.now.mono_ms, self._chain.effort
-        try:
-            effects = self._answer(event.peer, session, classic.decode(event.text), moment)
-        except RuleViolation as broken:
-            effects = self._peers.react(event.peer, broken, now_ms)
-        effort = self._chain.effort - effort
-        hold_ms = session.spend(len(event.text) + effort * self._limits.effort_bytes, now_ms)
-        return [*effects, Hold(event.peer, hold_ms)] if hold_ms and not session.closing else effects
-
-    def _answer(self, peer: int, session: Session, message: classic.Message, moment: Moment) -> list[Effect]:
-        """What one of the three messages leads to. Raises RuleViolation."""
-        match message:
-            case classic.QueryLatest():
-                latest = self._latest_message()
-                session.spend(len(latest), moment.now.mono_ms)
-                return [Say([peer], latest)]
-            case classic.QueryAll():
-                session.owe_chain()
-                return [SayChain(peer)] if session.chain_to_say(moment.now.mono_ms) else []
-            case classic.Response():
-                return self._peer_responded(peer, session, message, moment)
-
-    def _peer_responded(self, peer: int, session: Session, message: classic.Response, moment: Moment) -> list[Effect]:
-        """RESPONSE_BLOCKCHAIN, as in the book: append, ask for the whole chain, or switch to it."""
-        if not message.blocks:
-            raise RuleViolation(Rule.MESSAGE_IS_WELL_FORMED, "a response without a block")
-        classic.check_can_be_passed_on(message.blocks, self._limits.message_bytes)
-        blocks = sorted(message.blocks, key=lambda block: block.index)
-        latest = blocks[-1]
-        session.claims(latest.index, latest.hash)
-        if len(blocks) > 1 and not self._chain.is_ahead(latest):
-            session.got_chain()
-            return []
-        try:
-            change = self._chain.accept(blocks, moment.view)
-        except RuleViolation as broken:
-            unlinked = broken.rule is Rule.PARENT_IS_KNOWN and self._chain.is_ahead(latest)
-            if unlinked and session.may_ask_all(moment.now.mono_ms):
-                return [Say([peer], classic.QUERY_ALL)]
-            raise
-        if len(blocks) > 1:
-            session.got_chain()
-        if change.reorg is not None:
-            self._remining.expect_losses(moment.now.mono_ms, moment.entropy)
-        return [*change.writes, *self._announce(change, peer), *_logs(change, session)]
-
-    # --- gossip --------------------------------------------------------------------------------
-
-    def _announce(self, change: Change, source: int | None) -> list[Effect]:
-        """Tell the other peers: each block that extended the tip, in order; after a reorg the latest only.
-
-        So many blocks that their gossip would not fit a peer's outbox anyway are announced by the last.
-        """
-        if change.reorg is None and not change.appended:
-            return []
-        self._latest = None
-        peers = self._peers.others(source)
-        if not peers:
-            return []
-        size = sum(len(block.data) + classic.LONGEST_FRAME for block in change.appended)
-        if change.reorg is not None or size > self._limits.outbox_pause_bytes:
-            return [Say(peers, self._latest_message(), gossip=True)]
-        return [Say(peers, classic.response([block]), gossip=True) for block in change.appended]
-
-    def _latest_message(self) -> bytes:
-        if self._latest is None:
-            self._latest = classic.response([self._chain.tip_block])
-        return self._latest
-
-
-def _logs(change: Change, session: Session) -> list[Effect]:
-    """What the operator should know of blocks that a peer sent."""
-    if change.refused is not None:
-        return [Log("error", "a longer branch is not followed", {"peer": session.remote, "why": change.refused.detail})]
-    if change.reorg is None:
-        return []
-    reorg = change.reorg
-    fields = {
-        "peer": session.remote,
-        "fork": reorg.fork.index,
-        "taken_off": len(reorg.detach),
-        "put_on": len(reorg.attach),
-        "tip": reorg.new_tip.hash,
-    }
-    return [Log("warning", "switched to a longer branch", fields)]

@@ -14,6 +14,8 @@ from tallystick.model.block import Block, Header
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
 from tallystick.node.inputs import Input
+from tallystick.wire.dialect import Dialect
+from tallystick.wire.standing import Banned as Banned  # noqa: PLC0414 - part of the vocabulary here
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,48 @@ class PeerStatus:
     last_error: str | None
     """Why the last connection or attempt ended."""
 
+    dialect: str | None = None
+    """`classic` or `tallystick.1`, when connected."""
+
+    key: str | None = None
+    """The node key it proved to hold, 64 hex digits; classic peers have none."""
+
+    agent: str | None = None
+    """What it calls its program; printable ASCII."""
+
+    latency_ms: int | None = None
+    """Time of the last ping and its answer."""
+
+    peer: int | None = None
+    """The number of the connection."""
+
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    """Of the connection, frames included. Filled in by whoever owns the sockets."""
+
+    origin: str = "configured"
+    """Why we are connected: `configured` (a start option or addPeer), `book` (found by ourselves), `inbound`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """How far a node is in fetching a chain that is ahead of its own."""
+
+    index: int
+    """Last block that is checked and durable (on the best chain, or staged beside it)."""
+
+    target: int
+    """Last block of the chain we fetch, as far as its peers say."""
+
+    blocks_per_second: float
+    """Over the last seconds."""
+
+    remaining_ms: int | None
+    """Estimated; None while there is no rate to go by."""
+
+    peers: int
+    """Peers that blocks are asked of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -55,6 +99,15 @@ class Status:
 
     lost_duties: bool
     """Posts wait to be mined again."""
+
+    key: str = ""
+    """This node's own key, 64 hex digits."""
+
+    sync: SyncProgress | None = None
+    """None when no peer is known to be ahead."""
+
+    addresses: int = 0
+    """Entries in the book of addresses."""
 
 
 class Ledger(Protocol):
@@ -85,8 +138,18 @@ class Ledger(Protocol):
     async def remove_peer(self, address: str) -> None:
         """Forget and hang up. Raises RuleViolation(PEER_IS_KNOWN) or StoreError."""
 
-    def welcome(self, address: str) -> bool:
-        """May this numeric address dial us now? False while it is discouraged or inbound slots are full."""
+    async def ban(self, subject: str) -> None:
+        """Keep a node key or a numeric address out for ever, and hang up. Raises RuleViolation or StoreError."""
+
+    async def unban(self, subject: str) -> None:
+        """Forgive `subject`. Raises RuleViolation(BAN_IS_KNOWN) or StoreError."""
+
+    def banned(self) -> Sequence[Banned]:
+        """Everybody who is kept out now, manual bans first."""
+
+    def check_welcome(self, address: str, dialect: Dialect) -> None:
+        """May this numeric address dial us now, in this dialect? Raises RuleViolation: PEER_IN_GOOD_STANDING,
+        PEER_IS_NOT_BANNED, PEERS_WITHIN_LIMIT, DIALECT_IS_SPOKEN (members only: the native dialect)."""
 
     def connected(self) -> Sequence[str]:
         """`host:port` of every open connection, both directions, oldest first: `GET /peers`."""

@@ -12,6 +12,7 @@ What was sent is worthless then, and the peer has to ask again.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -95,9 +96,19 @@ class ChainSize:
         self._cuts.append(cut)
         return None
 
-    def is_too_long(self, measure: Measure) -> bool:
-        """Is it longer than a message may be?"""
-        return measure.size_bytes > self._limits.message_bytes
+    async def answer(self) -> ChainStream | bytes:
+        """The answer to QUERY_ALL, measured between other work: the chain; the latest block when the chain
+        is longer than a message may be; b"" when even that is. Raises StoreError.
+        """
+        measure = self.step()
+        while measure is None:
+            await asyncio.sleep(0)
+            measure = self.step()
+        if measure.size_bytes <= self._limits.message_bytes:
+            return ChainStream(self._reader, measure)
+        latest = self._reader.block(self._reader.tip().index)
+        text = classic.response([] if latest is None else [latest])
+        return text if len(text) <= self._limits.message_bytes else b""
 
     def _stands(self, cut: Cut) -> bool:
         block = self._reader.block(cut.end - 1)

@@ -3,6 +3,9 @@
 A name is resolved once, every numeric address it stands for is judged, and exactly what was judged is
 dialled: no second look-up, no proxy, no redirect can lead elsewhere (DNS rebinding, CWE-918). All of it
 together has `Limits.handshake_ms`.
+
+We offer the subprotocol `tallystick.1`. Who does not take it up speaks the classic dialect, as a node of
+the book does, which does not even look at what is offered.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from typing import Final, NamedTuple, cast
 
 from websockets.client import ClientProtocol
 from websockets.protocol import State
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from tallystick.errors import TallystickError, shown
+from tallystick.errors import Rule, RuleViolation, TallystickError, shown
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.wire.addresses import PeerAddress, parse
+from tallystick.wire.dialect import Dialect
 
 Judge = Callable[[str, str], None]
 """`judge(address, ip)`: may we dial `ip` for the sake of `address`? Raises RuleViolation."""
@@ -58,12 +63,24 @@ class Line(NamedTuple):
 class Dialer:
     """Opens connections to peers."""
 
-    def __init__(self, limits: Limits, judge: Judge, is_ours: IsOurs, resolve: Resolve) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        judge: Judge,
+        is_ours: IsOurs,
+        resolve: Resolve,
+        *,
+        tls: ssl.SSLContext | None = None,
+        classic_ok: bool = True,
+    ) -> None:
+        """`tls` decides whose certificates are accepted (by default whom the system trusts), `classic_ok`
+        whether peers may speak the classic dialect."""
         self._limits = limits
         self._judge = judge
         self._is_ours = is_ours
         self._resolve = resolve
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
+        self._classic_ok = classic_ok
 
     async def dial(self, address: str) -> Line:
         """Open a WebSocket to `ws://host:port`. Raises DialError or RuleViolation; leaves nothing open then."""
@@ -85,7 +102,7 @@ class Dialer:
         for ip in ips:
             self._judge(where.text, ip)
         if any(self._is_ours(ip, where.port) for ip in ips):
-            raise DialError(f"{where.text} is this node itself")
+            raise RuleViolation(Rule.ADDRESS_IS_NOT_OURS, f"{where.text} is this node itself")
         if not ips:
             raise DialError(f"{where.host} has no address")
         return ips[: self._limits.dialled_addresses]
@@ -103,9 +120,12 @@ class Dialer:
 
     async def _open(self, where: PeerAddress, ip: str) -> Line:
         wire = ClientProtocol(
-            parse_uri(f"{where.text}/"), extensions=None, subprotocols=None, max_size=self._limits.message_bytes
+            parse_uri(f"{where.text}/"),
+            extensions=None,
+            subprotocols=[Subprotocol(Dialect.NATIVE)],
+            max_size=None,  # the inbox judges that
         )
-        handshake = _Handshake(wire)
+        handshake = _Handshake(wire, classic_ok=self._classic_ok)
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(
@@ -129,8 +149,9 @@ class Dialer:
 class _Handshake(asyncio.Protocol):
     """The client's half of RFC 6455, section 4.1. `answered` becomes what came after the server's answer."""
 
-    def __init__(self, wire: ClientProtocol) -> None:
+    def __init__(self, wire: ClientProtocol, *, classic_ok: bool) -> None:
         self._wire = wire
+        self._classic_ok = classic_ok
         self._head = bytearray()
         self._transport: asyncio.Transport | None = None
         self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -166,6 +187,9 @@ class _Handshake(asyncio.Protocol):
         self._wire.events_received()
         if self._wire.state is not State.OPEN:
             self._fail(f"no WebSocket there: {self._wire.handshake_exc}")
+            return
+        if self._wire.subprotocol is None and not self._classic_ok:
+            self._fail(f"it does not speak {Dialect.NATIVE}, and in this network nodes speak nothing else")
             return
         self.transport.pause_reading()
         self.answered.set_result(early)
@@ -236,6 +260,8 @@ def _name_in_tls(where: PeerAddress) -> str | None:
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):  # its number is OpenSSL's, not the system's
+        return f"no TLS there: {(error.reason or 'it is not understood').lower().replace('_', ' ')}"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)  # asyncio puts the address in place of the reason
     return str(error) or type(error).__name__

@@ -14,17 +14,19 @@ from websockets.protocol import Protocol
 
 from tallystick.errors import Rule, RuleViolation, TallystickError
 from tallystick.model.limits import Limits
-from tallystick.node.effects import Dial, HangUp, Hold, Ping, Say, SayChain
+from tallystick.node.effects import Admit, Dial, HangUp, Hold, Ping, Say, SayChain
 from tallystick.node.inputs import DialFailed, PeerOpened
 from tallystick.node.ports import Ledger
 from tallystick.p2p.chain import ChainSize
 from tallystick.p2p.dialer import Dialer
 from tallystick.p2p.permit import Permit
-from tallystick.p2p.socket import PeerSocket, Shared, report_failure
+from tallystick.p2p.shared import Shared, report_failure
+from tallystick.p2p.socket import PeerSocket
+from tallystick.p2p.terms import terms_of
 from tallystick.wire.addresses import host_port, plain
-from tallystick.wire.reactions import Close
+from tallystick.wire.dialect import Dialect
 
-PeerEffect = Say | SayChain | Ping | Hold | HangUp | Dial
+PeerEffect = Say | SayChain | Admit | Ping | Hold | HangUp | Dial
 
 
 class Hub:
@@ -37,51 +39,54 @@ class Hub:
         self._shared = Shared(ledger, Permit(), ChainSize(ledger.reader, ledger.limits))
         self._numbers = itertools.count(1)
         self._sockets: dict[int, PeerSocket] = {}
-        self._inbound: set[int] = set()
+        self._arriving: dict[int, Dialect] = {}
+        """Peers that dialled us and that the node has not heard of yet."""
         self._dials: set[asyncio.Task[None]] = set()
         self._closing = False
 
     def perform(self, effect: PeerEffect) -> None:
         """Do what the node wants done. Returns at once; never raises for what a peer does or did."""
         match effect:
-            case Say(peers, text, gossip):
+            case Say(peers, message, gossip):
                 for peer in peers:
                     if (socket := self._sockets.get(peer)) is not None:
-                        socket.say(text, gossip=gossip)
+                        socket.say(message, gossip=gossip)
             case Dial(address):
                 self._dial_soon(address)
-            case SayChain(peer) | Ping(peer) | Hold(peer) | HangUp(peer):
+            case SayChain(peer) | Admit(peer) | Ping(peer) | Hold(peer) | HangUp(peer):
                 if (socket := self._sockets.get(peer)) is not None:
                     _perform_on(socket, effect)
 
-    def check_welcome(self, host: str) -> None:
-        """May a peer at this numeric address dial us now? Raises RuleViolation."""
+    def traffic(self, peer: int) -> tuple[int, int] | None:
+        """Bytes received from an open connection and sent to it, frames included; None when it is gone."""
+        socket = self._sockets.get(peer)
+        return None if socket is None else socket.traffic()
+
+    def check_welcome(self, host: str, dialect: Dialect) -> None:
+        """May a peer at this numeric address dial us now, in this dialect? Raises RuleViolation.
+
+        The node counts its peers, but it hears of a new one in its next batch only. Until then no more
+        are let in than it takes of the dialect in all.
+        """
         if self._closing:
             raise RuleViolation(Rule.PEERS_WITHIN_LIMIT, "this node is stopping")
-        if len(self._inbound) >= self.limits.classic_inbound_peers:
-            raise RuleViolation(
-                Rule.PEERS_WITHIN_LIMIT,
-                f"{len(self._inbound)} peers have dialled this node, and more it does not take; "
-                "let it dial you (addPeer), or try again later",
-            )
-        if not self._ledger.welcome(host):
-            raise RuleViolation(
-                Rule.PEER_IN_GOOD_STANDING, f"{host} is not welcome now; a peer there broke a rule lately"
-            )
+        self._ledger.check_welcome(host, dialect)
+        arriving = list(self._arriving.values()).count(dialect)
+        if arriving >= terms_of(dialect, self.limits).inbound_peers:
+            raise RuleViolation(Rule.PEERS_WITHIN_LIMIT, f"{arriving} peers are being let in just now; try again")
 
     def adopt(
         self, wire: Protocol, transport: asyncio.Transport, *, dialled: str | None, early: bytes | None = None
     ) -> PeerSocket:
         """Make a peer of an open WebSocket; `early` as in `PeerSocket.open`."""
-        peer = next(self._numbers)
-        socket = PeerSocket(peer, wire, transport, self._shared)
-        self._sockets[peer] = socket
+        opened = PeerOpened(next(self._numbers), remote_of(transport), dialled, dialect_of(wire))
+        socket = PeerSocket(opened, wire, transport, self._shared)
+        self._sockets[opened.peer] = socket
         if dialled is None:
-            self._inbound.add(peer)
+            self._arriving[opened.peer] = opened.dialect
         else:
             transport.set_protocol(socket)
-        self._ledger.submit(PeerOpened(peer, remote_of(transport), dialled))
-        socket.open(self._forget, early)
+        socket.open(self._know, self._forget, early)
         return socket
 
     async def close(self, grace_s: float) -> None:
@@ -90,7 +95,7 @@ class Hub:
         for dial in self._dials:
             dial.cancel()
         for socket in self._sockets.values():
-            socket.hang_up(Close.GOING_AWAY, "this node is stopping")
+            socket.say_goodbye("this node is stopping")
         ends = [asyncio.ensure_future(socket.ended()) for socket in self._sockets.values()]
         ends.extend(self._dials)
         if ends:
@@ -100,9 +105,12 @@ class Hub:
         if ends:
             await asyncio.wait(ends)
 
+    def _know(self, socket: PeerSocket) -> None:
+        self._arriving.pop(socket.peer, None)
+
     def _forget(self, socket: PeerSocket) -> None:
+        self._know(socket)
         self._sockets.pop(socket.peer, None)
-        self._inbound.discard(socket.peer)
 
     def _dial_soon(self, address: str) -> None:
         if self._closing:
@@ -116,7 +124,8 @@ class Hub:
         try:
             line = await self._dialer.dial(address)
         except TallystickError as error:
-            self._ledger.submit(DialFailed(address, str(error)))
+            rule = error.rule if isinstance(error, RuleViolation) else None
+            self._ledger.submit(DialFailed(address, str(error), rule))
             return
         if self._closing or line.transport.is_closing():
             line.transport.abort()
@@ -125,10 +134,17 @@ class Hub:
         self.adopt(line.wire, line.transport, dialled=address, early=line.early)
 
 
-def _perform_on(socket: PeerSocket, effect: SayChain | Ping | Hold | HangUp) -> None:
+def dialect_of(wire: Protocol) -> Dialect:
+    """What the handshake agreed on; there is one subprotocol only that it could have."""
+    return Dialect.CLASSIC if wire.subprotocol is None else Dialect.NATIVE
+
+
+def _perform_on(socket: PeerSocket, effect: SayChain | Admit | Ping | Hold | HangUp) -> None:
     match effect:
         case SayChain():
             socket.say_chain()
+        case Admit():
+            socket.admit()
         case Ping():
             socket.ping()
         case Hold(_, for_ms):

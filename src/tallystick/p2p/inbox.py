@@ -1,12 +1,9 @@
 """From bytes to messages: framing, limits, and the kind of frames the dialect allows.
 
 The `websockets` library parses frames (RFC 6455) and answers pings and close frames by itself. Added
-here is what it leaves to its user: fragments are joined, text is held to UTF-8, binary frames are
-refused, and messages wait in order until somebody takes them. The inbox knows no transport; its owner
-feeds it and asks how full it is.
-
-Bytes are to be fed in small slices, because the library parses all it is given: one slice costs
-little time, whatever is in it, and what a peer has sent is never more than a slice ahead of the checks.
+here is what it leaves to its user: sizes are judged by the heads of frames (`frames`), fragments are
+joined, text is held to UTF-8, frames of the wrong kind are refused, and messages wait in order until
+somebody takes them. The inbox knows no transport; its owner feeds it and asks how full it is.
 """
 
 from __future__ import annotations
@@ -15,48 +12,47 @@ from codecs import getincrementaldecoder
 from collections import deque
 from typing import Final
 
-from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol
 
-from tallystick.errors import Rule, RuleViolation
-from tallystick.model.limits import Limits
+from tallystick.errors import Rule
+from tallystick.p2p.frames import Backlog, Cutter, Refusal
+from tallystick.p2p.terms import Terms
 from tallystick.wire.reactions import Close
-
-SLICE_BYTES: Final = 4 * 1024
-"""What is fed at a time: at most 2,048 empty frames, a few milliseconds of work."""
 
 _MESSAGE_OVERHEAD: Final = 64
 """What keeping a message costs besides its bytes."""
 
+_SHORT_BYTES: Final = 1024
+"""A fragment that is shorter and not the last one is as good as empty."""
+
+_CONTROL: Final = frozenset({Opcode.PING, Opcode.PONG, Opcode.CLOSE})
+
 _DECODE_STEP: Final = 64 * 1024
-_PROTOCOL_ERROR: Final = 1002
 _utf8_decoder: Final = getincrementaldecoder("utf-8")
 
 
-class Refusal(RuleViolation):
-    """What a peer sent breaks a rule of the wire; `code` is the close code to say so with."""
-
-    def __init__(self, code: int, rule: Rule, detail: str) -> None:
-        super().__init__(rule, detail)
-        self.code = code
-
-
 class Inbox:
-    """The messages of one peer, in the order they were sent. Text only: the classic dialect."""
+    """The messages of one peer, in the order they were sent."""
 
-    def __init__(self, wire: Protocol, limits: Limits) -> None:
+    def __init__(self, wire: Protocol, terms: Terms, idle_frames_most: int) -> None:
+        """`wire` sets no limit of its own (`max_size=None`)."""
         self._wire = wire
-        self._limits = limits
+        self._terms = terms
+        self._idle_frames_most = idle_frames_most
+        self._cutter = Cutter(terms.slice_bytes)
+        self._message_bytes = terms.message_bytes
         self._fragments: bytearray | None = None
-        self._message_bytes_on_wire = 0
         self._messages: deque[bytes] = deque()
         self._large = 0
-        self.slice_bytes = max(1, min(SLICE_BYTES, limits.large_message_bytes // 4))
-        """How much to feed at a time."""
+        self.of_stranger = terms.stranger_message_bytes is not None
+        """Is the peer a stranger yet?"""
+        if terms.stranger_message_bytes is not None:
+            self._message_bytes = terms.stranger_message_bytes
 
         self.partial_bytes = 0
-        """Received of a message that is not complete; too high by no more than a slice."""
+        """Received of a message that is not complete, heads of its frames included."""
 
         self.ready_bytes = 0
         """What the messages that wait to be taken cost to keep."""
@@ -64,20 +60,36 @@ class Inbox:
         self.pongs: list[bytes] = []
         """Payloads of pongs, for the owner to take away."""
 
+        self.idle_frames = 0
+        """Frames that brought nothing: control frames and short fragments. The owner sets it back from time to time."""
+
     def __bool__(self) -> bool:
         return bool(self._messages)
 
     @property
+    def is_full(self) -> bool:
+        """Do as many messages wait to be taken as may?"""
+        return self.ready_bytes >= self._terms.inbox_bytes or len(self._messages) >= self._terms.inbox_messages
+
+    @property
     def holds_large(self) -> bool:
-        """Does a message over `Limits.large_message_bytes` wait to be taken?"""
+        """Does a message over `Terms.large_message_bytes` wait to be taken?"""
         return self._large > 0
 
+    def admit(self) -> None:
+        """The peer is no stranger any more."""
+        self.of_stranger = False
+        self._message_bytes = self._terms.message_bytes
+
     def take(self) -> bytes:
-        """The next message: UTF-8, at most `Limits.message_bytes`. Raises IndexError when there is none."""
-        text = self._messages.popleft()
-        self.ready_bytes -= len(text) + _MESSAGE_OVERHEAD
-        self._large -= len(text) > self._limits.large_message_bytes
-        return text
+        """The next message, within the size that the terms allow; UTF-8 where they say text.
+
+        Raises IndexError when there is none.
+        """
+        message = self._messages.popleft()
+        self.ready_bytes -= len(message) + _MESSAGE_OVERHEAD
+        self._large -= len(message) > self._terms.large_message_bytes
+        return message
 
     def clear(self) -> None:
         """Forget everything that waits. What is incomplete stays the library's, and counted."""
@@ -86,33 +98,46 @@ class Inbox:
         self._large = self.ready_bytes = 0
         self.pongs.clear()
 
-    def feed(self, data: bytes) -> int:
-        """Take in a slice, return how many frames it completed. Raises Refusal; then feed nothing more.
+    def feed(self, raw: Backlog) -> int:
+        """Take the next piece off `raw`, which is not empty; return how many frames it completed, none or one.
 
-        What the library wants sent in answer is left in its `data_to_send()`.
+        Raises Refusal; then feed nothing more. What the library wants sent in answer is left in its
+        `data_to_send()`. After a close frame nothing counts any more (RFC 6455, section 5.5.1).
         """
-        self._wire.receive_data(data)
-        self.partial_bytes += len(data)
-        self._message_bytes_on_wire += len(data)
+        if self._wire.close_rcvd is not None:
+            raw.clear()
+            return 0
+        piece = self._cutter.cut(raw, self._message_bytes - len(self._fragments or b""))
+        self._wire.receive_data(piece)  # type: ignore[arg-type]  # it copies from any buffer
+        self.partial_bytes += len(piece)
         frames = [event for event in self._wire.events_received() if isinstance(event, Frame)]
         for frame in frames:
+            self._count(frame)
             self._receive(frame)
-        if frames:
-            self.partial_bytes = len(data) + len(self._fragments or b"")
+            self.partial_bytes = len(self._fragments or b"")
         self._check_parser()
-        if self._fragments is not None and self._message_bytes_on_wire > 2 * self._limits.message_bytes:
-            raise _too_big(f"a message in more than {2 * self._limits.message_bytes:,} bytes of fragments")
         return len(frames)
+
+    def _count(self, frame: Frame) -> None:
+        """Each frame costs us as much as a message, even one of two bytes; there is no end of those in a size."""
+        self.idle_frames += frame.opcode in _CONTROL or (not frame.fin and len(frame.data) < _SHORT_BYTES)
+        if self.idle_frames > self._idle_frames_most:
+            raise Refusal(
+                Close.TOO_MUCH,
+                Rule.REQUESTS_WITHIN_RATE,
+                f"more than {self._idle_frames_most:,} control frames and short fragments within seconds",
+            )
 
     def _receive(self, frame: Frame) -> None:
         match frame.opcode:
-            case Opcode.TEXT | Opcode.CONT:
+            case self._terms.opcode | Opcode.CONT:
                 self._join(frame)
-            case Opcode.BINARY:
+            case Opcode.TEXT | Opcode.BINARY:
+                wrong, right = frame.opcode.name.lower(), self._terms.opcode.name.lower()
                 raise Refusal(
                     Close.UNSUPPORTED_DATA,
                     Rule.FRAME_KIND_FITS_DIALECT,
-                    "a binary frame; the classic dialect has text frames only",
+                    f"a {wrong} frame; the dialect {self._terms.dialect} has {right} frames only",
                 )
             case Opcode.PONG:
                 self.pongs.append(bytes(frame.data))
@@ -120,23 +145,23 @@ class Inbox:
                 pass
 
     def _join(self, frame: Frame) -> None:
-        """The library has checked that fragments follow each other and stay within the size."""
+        """The library has checked that fragments follow each other, and the cutter that they stay within the size."""
         if self._fragments is None and not frame.fin:
             self._fragments = bytearray(frame.data)
-            self._message_bytes_on_wire = len(frame.data)
             return
         if self._fragments is None:
-            text = bytes(frame.data)
+            message = bytes(frame.data)
         else:
             self._fragments += frame.data
             if not frame.fin:
                 return
-            text = bytes(self._fragments)
+            message = bytes(self._fragments)
             self._fragments = None
-        _check_utf8(text)
-        self._messages.append(text)
-        self.ready_bytes += len(text) + _MESSAGE_OVERHEAD
-        self._large += len(text) > self._limits.large_message_bytes
+        if self._terms.opcode is Opcode.TEXT:
+            _check_utf8(message)
+        self._messages.append(message)
+        self.ready_bytes += len(message) + _MESSAGE_OVERHEAD
+        self._large += len(message) > self._terms.large_message_bytes
 
     def _check_parser(self) -> None:
         """Did the library find something wrong? It has written the close frame then."""
@@ -145,16 +170,10 @@ class Inbox:
                 return
             case ProtocolError() if self._wire.close_rcvd is not None:
                 return  # a close frame between fragments, which the library minds and RFC 6455, section 5.4 allows
-            case PayloadTooBig() as error:
-                raise _too_big(str(error)) from error
             case UnicodeDecodeError() as error:
                 raise Refusal(Close.INVALID_TEXT, Rule.MESSAGE_IS_WELL_FORMED, "a close reason is not UTF-8") from error
             case error:
-                raise Refusal(_PROTOCOL_ERROR, Rule.MESSAGE_IS_WELL_FORMED, f"not WebSocket: {error}") from error
-
-
-def _too_big(detail: str) -> Refusal:
-    return Refusal(Close.MESSAGE_TOO_BIG, Rule.MESSAGE_WITHIN_SIZE, detail)
+                raise Refusal(Close.PROTOCOL_ERROR, Rule.MESSAGE_IS_WELL_FORMED, f"not WebSocket: {error}") from error
 
 
 def _check_utf8(text: bytes) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from websockets.frames import Opcode
 from websockets.protocol import Protocol as Wire
 
-from tallystick.model.limits import Limits
+from tallystick.p2p.terms import Terms
 
 
 class Source(Protocol):
@@ -28,24 +29,25 @@ class Source(Protocol):
         """Has everything been read?"""
 
 
-class Text:
+class Whole:
     """A message that is there already."""
 
-    def __init__(self, text: bytes) -> None:
-        self._text = text
+    def __init__(self, message: bytes) -> None:
+        self._message = message
         self.at_end = False
 
     def read(self) -> bytes:
         self.at_end = True
-        return self._text
+        return self._message
 
 
 class Outbox:
     """What is to be said to one peer, oldest first."""
 
-    def __init__(self, wire: Wire, limits: Limits) -> None:
+    def __init__(self, wire: Wire, terms: Terms, fragment_bytes: int) -> None:
         self._wire = wire
-        self._fragment_bytes = limits.fragment_bytes
+        self._begin = wire.send_text if terms.opcode is Opcode.TEXT else wire.send_binary
+        self._fragment_bytes = fragment_bytes
         self._sources: deque[Source] = deque()
         self._piece = memoryview(b"")
         self._begun = False
@@ -55,10 +57,10 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._sources)
 
-    def put(self, text: bytes) -> None:
+    def put(self, message: bytes) -> None:
         """Queue a message."""
-        self._sources.append(Text(text))
-        self.waiting_bytes += len(text)
+        self._sources.append(Whole(message))
+        self.waiting_bytes += len(message)
 
     def put_source(self, source: Source) -> None:
         """Queue a message that is made while it is sent."""
@@ -79,7 +81,7 @@ class Outbox:
         if not self._piece and not source.at_end:
             piece = source.read()
             self._piece = memoryview(piece)
-            if not isinstance(source, Text):
+            if not isinstance(source, Whole):
                 self.waiting_bytes += len(piece)
         data = self._piece[: self._fragment_bytes]
         self._piece = self._piece[self._fragment_bytes :]
@@ -88,6 +90,6 @@ class Outbox:
         if self._begun:
             self._wire.send_continuation(data, fin=last)
         else:
-            self._wire.send_text(data, fin=last)
+            self._begin(data, fin=last)
         self._begun = not last
         return self._sources.popleft() if last else None

@@ -6,11 +6,13 @@ except its own conversation, and nothing a peer does or fails to do costs more t
 memory and, in the end, its own connection:
 
 * its next message is handled only after its last one was, not while the outbox is over
-  `Limits.outbox_pause_bytes` (who asks must read the answers) and not during a Hold;
-* meanwhile messages wait up to `Limits.inbox_bytes`; then nothing is read, and TCP pushes back;
+  `outbox_pause_bytes` (who asks must read the answers) and not during a Hold;
+* meanwhile messages wait up to `inbox_bytes`; then nothing is read, and TCP pushes back;
 * a large message is received with the node-wide `permit` only;
-* an outbox over `Limits.outbox_drop_bytes`, or one from which nothing leaves for
-  `Limits.outbox_stall_ms`, costs the peer its connection; so does a large message that stands still.
+* an outbox over `outbox_drop_bytes`, or one from which nothing leaves for `Limits.outbox_stall_ms`,
+  costs the peer its connection; so does a large message that stands still.
+
+What these amounts are, and what else the dialects differ in, is in `terms`.
 """
 
 from __future__ import annotations
@@ -18,21 +20,28 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from websockets.protocol import Protocol, State
 
-from tallystick.errors import Rule, TallystickError
-from tallystick.node.inputs import ChainSaid, PeerClosed, PeerDrained, PeerPonged, PeerSaid
-from tallystick.node.ports import Ledger
-from tallystick.p2p.chain import ChainChangedError, ChainSize, ChainStream
-from tallystick.p2p.inbox import Inbox, Refusal
+from tallystick.errors import Rule, RuleViolation, TallystickError
+from tallystick.node.inputs import (
+    ChainSaid,
+    PeerClosed,
+    PeerDrained,
+    PeerOpened,
+    PeerPonged,
+    PeerProgressed,
+    PeerSaid,
+)
+from tallystick.p2p.chain import ChainChangedError, ChainStream
+from tallystick.p2p.frames import Backlog, Refusal, close_reason
+from tallystick.p2p.inbox import Inbox
 from tallystick.p2p.outbox import Outbox
-from tallystick.p2p.permit import Permit
-from tallystick.p2p.stall import CHECKS, Stall
-from tallystick.wire import classic
+from tallystick.p2p.shared import Shared, report_failure
+from tallystick.p2p.stall import Patience
+from tallystick.p2p.terms import terms_of
 from tallystick.wire.reactions import Close
 
 _FRAMES_A_TURN: Final = 256
@@ -41,64 +50,62 @@ _FRAMES_A_TURN: Final = 256
 _FRAMES_SENT_A_TURN: Final = 4
 """So many frames are made for one peer before others have their turn."""
 
-_REASON_BYTES: Final = 123
-"""A control frame has at most 125 bytes, two of them the code (RFC 6455, section 5.5)."""
-
 _log: Final = structlog.get_logger("tallystick.p2p")
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all sockets of a node share."""
-
-    ledger: Ledger
-    permit: Permit
-    chain_size: ChainSize
-
-
 class PeerSocket(asyncio.Protocol):
-    """The connection to peer number `peer`. The transport, or the server that owns it, calls the methods
-    of asyncio.Protocol; the hub calls the rest. No method raises for what a peer did, or after the end."""
+    """The connection to a peer. The transport, or the server that owns it, calls the methods of
+    asyncio.Protocol; the hub calls the rest. No method raises for what a peer did, or after the end."""
 
-    def __init__(self, peer: int, wire: Protocol, transport: asyncio.Transport, shared: Shared) -> None:
-        self.peer = peer
+    def __init__(self, opened: PeerOpened, wire: Protocol, transport: asyncio.Transport, shared: Shared) -> None:
+        self.peer = opened.peer
+        self._opened = opened
         self._wire = wire
         self._transport = transport
         self._shared = shared
         self._ledger = shared.ledger
         self._limits = limits = shared.ledger.limits
+        self._terms = terms_of(opened.dialect, limits)
         self._loop = asyncio.get_running_loop()
-        self._inbox = Inbox(wire, limits)
-        self._outbox = Outbox(wire, limits)
-        self._raw = bytearray()
+        self._inbox = Inbox(wire, self._terms, limits.idle_frames)
+        self._outbox = Outbox(wire, self._terms, limits.fragment_bytes)
+        self._raw = Backlog()
         self._received_bytes = 0
+        self._told_bytes = 0
         self._written_bytes = 0
         self._reading = True
         self._writable = True
         self._half_closed = False
         self._discards = False
-        self._held = False
+        self._held_until_s = 0.0
+        self._handling = True
         self._gossip_dropped = False
         self._ping: bytes | None = None
         self._cause: tuple[str, Rule | None] | None = None
         self._lost = False
         self._news = asyncio.Event()
-        self._sending_stall, self._arriving_stall = Stall(), Stall()
-        self._permit_checks = 0
+        self._patience = Patience(limits)
         self._timers: dict[str, asyncio.TimerHandle | asyncio.Handle] = {}
         self._measuring: asyncio.Task[None] | None = None
         self._conversation: asyncio.Task[None] | None = None
 
-    def open(self, ended: Callable[[PeerSocket], None], early: bytes | None = None) -> None:
-        """Begin the conversation; `ended` is called once, after PeerClosed was submitted.
+    def open(
+        self,
+        known: Callable[[PeerSocket], None],
+        ended: Callable[[PeerSocket], None],
+        early: bytes | None = None,
+    ) -> None:
+        """Begin the conversation. `known` is called when the node has heard of the peer, unless it ends before;
+        `ended` once PeerClosed was submitted.
 
         `early` is what came right after the handshake, from a transport whose reading is paused.
         """
         self._transport.set_write_buffer_limits(high=self._limits.fragment_bytes)
-        self._conversation = self._loop.create_task(self._converse(), name=f"peer {self.peer}")
+        self._conversation = self._loop.create_task(self._converse(known), name=f"peer {self.peer}")
         self._conversation.add_done_callback(lambda _task: ended(self))
         self._conversation.add_done_callback(report_failure)
         self._check_later()
+        self._tell_progress_later()
         if early is not None:
             self._reading = False
             self.data_received(early)
@@ -107,7 +114,7 @@ class PeerSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received_bytes += len(data)
-        self._raw += data
+        self._raw.add(data)
         self._parse()
 
     def eof_received(self) -> None:
@@ -136,15 +143,15 @@ class PeerSocket(asyncio.Protocol):
 
     # --- what the hub calls --------------------------------------------------------------------
 
-    def say(self, text: bytes, *, gossip: bool) -> None:
+    def say(self, message: bytes, *, gossip: bool) -> None:
         """Send a message, now or when the peer has read what came before; never waits, never raises."""
         if self._wire.state is not State.OPEN or self._cause is not None:
             return
         if gossip and self._waiting_bytes() > self._limits.outbox_pause_bytes:
             self._gossip_dropped = True
             return
-        self._outbox.put(text)
-        if self._waiting_bytes() > self._limits.outbox_drop_bytes:
+        self._outbox.put(message)
+        if self._waiting_bytes() > self._terms.outbox_drop_bytes:
             self._drop(Rule.OUTBOX_DRAINS, f"{self._waiting_bytes():,} bytes wait for it; it reads too slowly")
             return
         self._pump()
@@ -154,6 +161,15 @@ class PeerSocket(asyncio.Protocol):
         if self._wire.state is State.OPEN and self._cause is None and self._measuring is None:
             self._measuring = self._loop.create_task(self._measure_and_say(), name=f"chain for peer {self.peer}")
             self._measuring.add_done_callback(report_failure)
+
+    def admit(self) -> None:
+        """The peer is a stranger no more. What it said behind its last message waited for this."""
+        self._inbox.admit()
+        self._after("parse", 0, self._parse)
+
+    def traffic(self) -> tuple[int, int]:
+        """Bytes received and sent so far, frames included; what waits here is not sent."""
+        return self._received_bytes, self._written_bytes - self._transport.get_write_buffer_size()
 
     def ping(self) -> None:
         """Ask for a sign of life. While we are not listening, silence says nothing: we vouch for the peer."""
@@ -167,17 +183,22 @@ class PeerSocket(asyncio.Protocol):
         self._flush()
 
     def hold(self, for_ms: int) -> None:
-        """Handle no message for so long."""
-        self._held = True
-        self._after("hold", for_ms, self._release)
+        """Handle no message for so long; of two holds the longer counts."""
+        if (until_s := self._loop.time() + for_ms / 1000) > self._held_until_s:
+            self._held_until_s = until_s
+            self._after("hold", for_ms, self._release)
 
     def hang_up(self, code: int, reason: str) -> None:
         """Close with this code and reason; what still waits, in and out, is forgotten."""
         self._stop_for(f"we hung up: {code} {reason}", None)
         if self._wire.state is State.OPEN:
-            self._wire.send_close(code, _fitting(reason))
+            self._wire.send_close(code, close_reason(reason))
         self._flush()
         self._parse()
+
+    def say_goodbye(self, reason: str) -> None:
+        """Close because this node stops."""
+        self.hang_up(self._terms.goodbye, reason)
 
     def abort(self, reason: str) -> None:
         """End the connection without a word."""
@@ -204,10 +225,8 @@ class PeerSocket(asyncio.Protocol):
             if self._discards:
                 self._raw.clear()
                 break
-            piece = bytes(self._raw[: self._inbox.slice_bytes])
-            del self._raw[: self._inbox.slice_bytes]
             try:
-                frames += self._inbox.feed(piece)
+                frames += self._inbox.feed(self._raw)
             except Refusal as refusal:
                 self._refuse(refusal)
             self._flush()
@@ -227,11 +246,11 @@ class PeerSocket(asyncio.Protocol):
         """
         if self._cause is not None:
             return False
-        if self._inbox.ready_bytes >= self._limits.inbox_bytes:
+        if self._inbox.is_full or (self._inbox.of_stranger and (self._inbox or self._handling)):
             return True
         if self._transport.get_write_buffer_size() > self._limits.outbox_pause_bytes + 2 * self._limits.fragment_bytes:
             return True  # of pongs, for of all else the outbox keeps it at two fragments: who pings must read
-        return self._inbox.partial_bytes > self._limits.large_message_bytes and not self._may_receive_large()
+        return self._inbox.partial_bytes > self._terms.large_message_bytes and not self._may_receive_large()
 
     def _hears_nothing(self) -> bool:
         """Could a pong be waiting unread, or behind a large message that is on its way?"""
@@ -242,7 +261,7 @@ class PeerSocket(asyncio.Protocol):
             return False
         if self._shared.permit.is_held_by(self):
             return True
-        return not self._held and self._shared.permit.ask(self)
+        return not self._held_until_s and self._shared.permit.ask(self)
 
     def permitted(self) -> None:
         """Of `permit.Applicant`: go on reading the large message."""
@@ -250,12 +269,12 @@ class PeerSocket(asyncio.Protocol):
 
     def _settle_permit(self) -> None:
         """Give the permit back when no large message needs it any more."""
-        arriving = self._inbox.partial_bytes > self._limits.large_message_bytes
+        arriving = self._inbox.partial_bytes > self._terms.large_message_bytes
         if self._cause is not None or not (arriving or self._inbox.holds_large):
             self._give_back_permit()
 
     def _give_back_permit(self) -> None:
-        self._permit_checks = 0
+        self._patience.large_checks = 0
         self._shared.permit.give_back(self)
 
     def _regulate_reading(self) -> None:
@@ -281,7 +300,7 @@ class PeerSocket(asyncio.Protocol):
     def _ignore_what_came(self) -> None:
         """We hung up: only the peer's own close frame is of interest, not the rest of a large message."""
         self._inbox.clear()
-        if self._inbox.partial_bytes > self._limits.large_message_bytes:
+        if self._inbox.partial_bytes > self._terms.large_message_bytes:
             self._raw.clear()
             self._transport.abort()
 
@@ -289,24 +308,30 @@ class PeerSocket(asyncio.Protocol):
         self._stop_for(refusal.detail, refusal.rule)
         self._discards = True
         if self._wire.state is State.OPEN:
-            self._wire.fail(refusal.code, _fitting(refusal.detail))
+            self._wire.fail(refusal.code, close_reason(refusal.detail))
 
     def _release(self) -> None:
-        self._held = False
+        self._held_until_s = 0.0
         self._news.set()
         self._parse()
 
     # --- the conversation ----------------------------------------------------------------------
 
-    async def _converse(self) -> None:
-        """Hand the peer's messages to the node, one by one, until the connection is over."""
+    async def _converse(self, known: Callable[[PeerSocket], None]) -> None:
+        """Tell the node of the peer, then hand it the peer's messages, one by one, until the connection is over."""
         try:
+            await self._ledger.submitted(self._opened)
+            known(self)
+            self._handling = False
+            self._parse()
             while await self._next_turn():
-                text = self._inbox.take()
-                await self._ledger.submitted(PeerSaid(self.peer, text))
-                if len(text) > self._limits.large_message_bytes:
+                message = self._inbox.take()
+                self._handling = True
+                await self._ledger.submitted(PeerSaid(self.peer, message))
+                self._handling = False
+                if len(message) > self._terms.large_message_bytes:
                     self._give_back_permit()  # even if its next message is large too: others have waited longer
-                del text
+                del message
                 self._parse()
         except TallystickError as error:  # the node stops; its owner says why
             self.abort(str(error))
@@ -327,7 +352,9 @@ class PeerSocket(asyncio.Protocol):
             return False
         if self._inbox.holds_large:
             return True  # others wait for the permit: it must not wait for anybody
-        return not self._held and self._waiting_bytes() <= self._limits.outbox_pause_bytes
+        terms = self._terms
+        most = terms.outbox_choke_bytes if self._inbox.is_full else terms.outbox_pause_bytes
+        return not self._held_until_s and self._waiting_bytes() <= most
 
     def _end(self) -> None:
         """Nothing of this peer after this."""
@@ -390,31 +417,21 @@ class PeerSocket(asyncio.Protocol):
                 self._after("close", self._limits.close_ms, self._transport.abort)
 
     async def _measure_and_say(self) -> None:
-        """Measure the chain a page at a time, between other work; then stream it, if it fits a message."""
-        size = self._shared.chain_size
+        """Measure the chain, then stream it; or say the latest block, when the chain fits no message."""
         try:
-            measure = size.step()
-            while measure is None:
-                await asyncio.sleep(0)
-                measure = size.step()
+            answer = await self._shared.chain_size.answer()
         except TallystickError as error:
             self.abort(str(error))
             return
         if self._wire.state is not State.OPEN or self._cause is not None:
             return
-        if size.is_too_long(measure):
-            self._say_latest_instead()
-        else:
-            self._outbox.put_source(ChainStream(self._ledger.reader, measure))
+        if isinstance(answer, ChainStream):
+            self._outbox.put_source(answer)
             self._pump()
-
-    def _say_latest_instead(self) -> None:
-        tip = self._ledger.reader.tip()
-        latest = self._ledger.reader.block(tip.index)
-        _log.info("the chain is too long for one message of the classic dialect", peer=self.peer, tip=tip.index)
-        text = classic.response([] if latest is None else [latest])
-        if len(text) <= self._limits.message_bytes:
-            self.say(text, gossip=False)
+            return
+        _log.info("the chain is too long for one message of the classic dialect", peer=self.peer)
+        if answer:
+            self.say(answer, gossip=False)
         self._chain_said(0)
 
     def _chain_said(self, size_bytes: int) -> None:
@@ -432,24 +449,35 @@ class PeerSocket(asyncio.Protocol):
         self._timers[name] = self._loop.call_later(delay_ms / 1000, then) if delay_ms else self._loop.call_soon(then)
 
     def _check_later(self) -> None:
-        self._after("check", max(1, self._limits.outbox_stall_ms // CHECKS), self._check)
+        self._after("check", self._patience.check_every_ms, self._check)
 
     def _check(self) -> None:
         """Does anything stand still that should move?"""
+        self._inbox.idle_frames = 0
         waiting = self._transport.get_write_buffer_size()
-        if self._sending_stall.is_over(waiting=waiting > 0, progress=self._written_bytes - waiting):
-            self._drop(Rule.OUTBOX_DRAINS, f"it read nothing for {self._limits.outbox_stall_ms // 1000} s")
-            return
-        arriving = self._shared.permit.is_held_by(self) and not self._inbox.holds_large and not self._raw
-        if self._arriving_stall.is_over(waiting=arriving, progress=self._received_bytes):
-            self._drop(Rule.MESSAGE_ARRIVES_IN_TIME, "it stopped in the middle of a large message")
-            return
-        self._permit_checks += arriving
-        patience_checks = self._limits.large_message_ms * CHECKS // self._limits.outbox_stall_ms
-        if self._permit_checks > patience_checks and self._shared.permit.contended:
-            self._drop(Rule.MESSAGE_ARRIVES_IN_TIME, "it took too long over a large message while others waited")
+        permit = self._shared.permit
+        arriving = permit.is_held_by(self) and not self._inbox.holds_large and not self._raw
+        try:
+            self._patience.check_sending(waiting, self._written_bytes - waiting)
+            self._patience.check_arriving(
+                arriving=arriving, received_bytes=self._received_bytes, contended=permit.contended
+            )
+        except RuleViolation as broken:
+            self._drop(broken.rule, broken.detail)
             return
         self._check_later()
+
+    def _tell_progress_later(self) -> None:
+        if self._terms.progress_ms is not None:
+            self._after("progress", self._terms.progress_ms, self._tell_progress)
+
+    def _tell_progress(self) -> None:
+        """Tell the node if more of a message came that is still incomplete."""
+        partial_bytes = self._inbox.partial_bytes
+        if partial_bytes and not self._inbox.of_stranger and self._received_bytes > self._told_bytes:
+            self._told_bytes = self._received_bytes
+            self._ledger.submit(PeerProgressed(self.peer, partial_bytes))
+        self._tell_progress_later()
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -470,14 +498,3 @@ class PeerSocket(asyncio.Protocol):
         if (close := self._wire.close_rcvd) is not None:
             return f"the peer hung up: {close.code} {close.reason!r}"
         return f"the connection broke: {exc}" if exc is not None else "the peer closed the connection"
-
-
-def report_failure(task: asyncio.Task[None]) -> None:
-    """A bug of ours must not vanish with the task it happened in."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        task.get_loop().call_exception_handler({"message": f"{task.get_name()} failed", "exception": error})
-
-
-def _fitting(reason: str) -> str:
-    """As much of `reason` as a close frame can carry."""
-    return reason.encode()[:_REASON_BYTES].decode(errors="ignore")

@@ -91,6 +91,10 @@ class Database:
                 raise
             return cls.open(path, mode="ro&immutable=1")
 
+    def attach(self, path: Path, name: str) -> None:
+        """Let the statements of this connection read another database as `name`. Raises StoreError."""
+        self.all("ATTACH ? AS " + name, (f"{path.absolute().as_uri()}?mode=ro",))
+
     # --- writing -------------------------------------------------------------------------------
 
     def write(self, sql: str, parameters: Sequence[object] = ()) -> None:

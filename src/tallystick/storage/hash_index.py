@@ -3,7 +3,8 @@
 Hashes are random keys. Writing each into a tree as its block is mined would touch a random page per
 block and cost more than the block (docs/decisions/0003-hash-index.md). So the index is *derived*: it lives
 in a file of its own, holds 8-byte prefixes only, and is written in sorted batches by a background thread,
-a while after the blocks. Three ranges of the best chain are told apart:
+a while after the blocks. A batch is one statement that reads the ledger, sorts and writes: SQLite does all of it
+without the interpreter, which the other threads have to themselves. Three ranges of the best chain are told apart:
 
     0 ......... indexed_to ......... covered_from ......... tip
     in the file              the gap              in memory
@@ -22,9 +23,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from heapq import merge
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -38,13 +38,14 @@ from tallystick.storage.schema import NOTHING_INDEXED, read_count, read_meta, wr
 
 _log: Final = structlog.get_logger("tallystick.storage")
 
-SORTED_AT_ONCE: Final = 5_000
-"""Sorting holds the interpreter; in slices of this many no other thread waits longer than a few ms."""
+PREFIX_BYTES: Final = 8
+"""Of a hash so much is kept. Among a billion blocks two share it with a chance of 3 %, and that does no harm."""
 
-Entry = tuple[int, int]
-"""Prefix and index of a block."""
+SORTING_KIB: Final = 4_000
+"""Memory of the connection that copies. `Limits.index_batch` entries of about 40 bytes are sorted within it; with less
+SQLite would write them to a temporary file."""
 
-Memory = dict[int, int | tuple[int, ...]]
+Memory = dict[bytes, int | tuple[int, ...]]
 """Prefix to index; to several where prefixes collide, which somebody may have worked for."""
 
 
@@ -52,15 +53,23 @@ def _all_of(entry: int | tuple[int, ...]) -> tuple[int, ...]:
     return entry if isinstance(entry, tuple) else (entry,)
 
 
-def _add(memory: Memory, prefix: int, index: int) -> None:
+def _add(memory: Memory, prefix: bytes, index: int) -> None:
     known = memory.setdefault(prefix, index)
     if known != index and index not in _all_of(known):
         memory[prefix] = (*_all_of(known), index)
 
 
-def prefix_of(key: bytes) -> int:
-    """The first 8 bytes of a hash, as the signed integer that SQLite stores best."""
-    return int.from_bytes(key[:8], "big", signed=True)
+def _add_all(memory: Memory, first: int, keys: Sequence[bytes]) -> None:
+    """Add blocks from `first` on. Every block passes here, so the usual case, a new prefix, is met without a call."""
+    for index, key in enumerate(keys, first):
+        prefix = key[:PREFIX_BYTES]
+        if memory.setdefault(prefix, index) != index:
+            _add(memory, prefix, index)
+
+
+def prefix_of(key: bytes) -> bytes:
+    """The part of a hash that the index keeps."""
+    return key[:PREFIX_BYTES]
 
 
 class Finder(Protocol):
@@ -90,9 +99,7 @@ class IndexFile:
             database = file._database
             database.all("PRAGMA journal_mode = WAL")
             database.write("BEGIN IMMEDIATE")
-            database.write(
-                "CREATE TABLE prefixes (prefix INTEGER, idx INTEGER, PRIMARY KEY (prefix, idx)) WITHOUT ROWID"
-            )
+            database.write("CREATE TABLE prefixes (prefix BLOB, idx INTEGER, PRIMARY KEY (prefix, idx)) WITHOUT ROWID")
             database.write("CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID")
             database.write("INSERT INTO meta (key, value) VALUES ('pair', ?)", (pair,))
             database.write("COMMIT")
@@ -114,10 +121,20 @@ class IndexFile:
         """SQLite's own check of the file. Raises StoreCorruptError."""
         self._database.check_pages()
 
-    def add(self, slices: Iterable[list[Entry]]) -> None:
-        """Add sorted slices of entries and make them durable."""
+    def follow(self, ledger: Path) -> None:
+        """Say whose blocks `copy` reads. Raises StoreError."""
+        self._database.attach(ledger, "ledger")
+        self._database.all(f"PRAGMA cache_size = -{SORTING_KIB}")
+
+    def copy(self, after: int, upto: int) -> None:
+        """Add the blocks of a range, as far as they are committed, and make them durable."""
         self._database.write("BEGIN IMMEDIATE")
-        self._database.write_many("INSERT OR IGNORE INTO prefixes (prefix, idx) VALUES (?, ?)", merge(*slices))
+        self._database.write(
+            """INSERT OR IGNORE INTO prefixes (prefix, idx)
+               SELECT substr(hash, 1, ?) AS prefix, idx FROM ledger.blocks
+               WHERE idx > ? AND idx <= ? AND typeof(hash) = 'blob' ORDER BY prefix, idx""",
+            (PREFIX_BYTES, after, upto),
+        )
         self._database.write("COMMIT")
 
     def close(self) -> None:
@@ -174,12 +191,15 @@ class HashIndex:
 
     # --- following the chain -------------------------------------------------------------------
 
-    def extended(self, index: int, key: bytes) -> None:
-        """The block at `index` joined the chain."""
-        if len(self._newer) + len(self._older) >= 2 * self._limits.index_batch:
-            self._older, self._newer = {}, {}
-            self._covered_from = max(self._covered_from, self._committed_tip, index - 1)
-        _add(self._newer, prefix_of(key), index)
+    def extended(self, first: int, keys: Sequence[bytes]) -> None:
+        """Blocks of these hashes joined the chain, from the index `first` on."""
+        batch = self._limits.index_batch
+        for start in range(0, len(keys), batch):
+            part = keys[start : start + batch]
+            if len(self._newer) + len(self._older) + len(part) > 2 * batch:
+                self._older, self._newer = {}, {}
+                self._covered_from = max(self._covered_from, self._committed_tip, first + start - 1)
+            _add_all(self._newer, first + start, part)
 
     def rewound(self, fork: int) -> None:
         """Blocks after `fork` leave the chain; what takes their place is told by `extended`.
@@ -253,7 +273,7 @@ class HashIndex:
 
 
 class _Job(threading.Thread):
-    """Copies hashes of committed blocks `first .. last` into the index, a batch at a time, on its own connections."""
+    """Copies hashes of committed blocks `first .. last` into the index, a batch at a time, on its own connection."""
 
     def __init__(self, folder: DataFolder, first: int, last: int, batch: int) -> None:
         super().__init__(name="tallystick-hash-index", daemon=True)
@@ -276,28 +296,15 @@ class _Job(threading.Thread):
             self.failure = error
 
     def _copy(self) -> None:
-        ledger = Database.open(self._folder.ledger, mode="look")
+        index = IndexFile(self._folder.hashes, "rw")
         try:
-            index = IndexFile(self._folder.hashes, "rw")
-            try:
-                while self.durable_to < self._last and not self._stopped.is_set():
-                    upto = min(self.durable_to + self._batch, self._last)
-                    index.add(_slices(ledger, self.durable_to, upto))
-                    self.durable_to = upto
-            finally:
-                index.close()
+            index.follow(self._folder.ledger)
+            while self.durable_to < self._last and not self._stopped.is_set():
+                upto = min(self.durable_to + self._batch, self._last)
+                index.copy(self.durable_to, upto)
+                self.durable_to = upto
         finally:
-            ledger.close()
-
-
-def _slices(ledger: Database, after: int, upto: int) -> list[list[Entry]]:
-    """The entries of a range of blocks, in sorted slices."""
-    slices = []
-    for start in range(after + 1, upto + 1, SORTED_AT_ONCE):
-        stop = min(start + SORTED_AT_ONCE, upto + 1)
-        rows = ledger.all("SELECT hash, idx FROM blocks WHERE idx >= ? AND idx < ?", (start, stop))
-        slices.append(sorted((prefix_of(key), index) for key, index in rows if isinstance(key, bytes)))
-    return slices
+            index.close()
 
 
 def _paired_file(folder: DataFolder, ledger: Database) -> IndexFile:

@@ -15,7 +15,19 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from tallystick.chain.contracts import Duty, Fork, Found
-from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
+from tallystick.chain.writes import (
+    OWN,
+    AddSide,
+    Append,
+    DropStaged,
+    ForgetBan,
+    ForgetPeer,
+    Mark,
+    RememberBan,
+    RememberPeer,
+    Switch,
+    Write,
+)
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import Block, Header, header_of
 from tallystick.model.limits import LIMITS, Limits
@@ -47,7 +59,11 @@ class State:
     lost: set[tuple[int, str]] = field(default_factory=set)
     """Index and hash of the first carrier."""
 
+    staged: dict[str, Block] = field(default_factory=dict)
+    """Blocks of a longer branch that is still arriving; in none of the above."""
+
     peers: dict[str, None] = field(default_factory=dict)
+    bans: dict[str, None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, genesis: Block) -> State:
@@ -64,7 +80,9 @@ class State:
             copy(self.children),
             self.side_bytes,
             copy(self.lost),
+            copy(self.staged),
             copy(self.peers),
+            copy(self.bans),
         )
 
     # --- writes --------------------------------------------------------------------------------
@@ -72,26 +90,38 @@ class State:
     def apply(self, write: Write, limits: Limits) -> None:
         match write:
             case Append():
-                marks = write.marks or [None] * len(write.blocks)
-                for block, mark in zip(write.blocks, marks, strict=True):
+                for block, mark in zip(write.blocks, write.marks or [None] * len(write.blocks), strict=True):
                     self._append(block, mark, limits)
             case AddSide():
-                for block in write.blocks:
-                    if block.hash not in self.side and block.hash not in self.where:
-                        self._put_aside(block, limits)
+                self._add_side(write, limits)
+            case DropStaged():
+                self.staged.clear()
             case Switch():
                 self._switch(write, limits)
             case RememberPeer():
                 self.peers.setdefault(write.address)
             case ForgetPeer():
                 self.peers.pop(write.address, None)
+            case RememberBan():
+                self.bans.setdefault(write.subject)
+            case ForgetBan():
+                self.bans.pop(write.subject, None)
+
+    def _add_side(self, write: AddSide, limits: Limits) -> None:
+        for block in write.blocks:
+            if block.hash in self.side or block.hash in self.where:
+                continue
+            if write.staged:
+                self.staged[block.hash] = block
+            else:
+                self.staged.pop(block.hash, None)
+                self._put_aside(block, limits)
 
     def _append(self, block: Block, mark: Mark, limits: Limits) -> None:
         tip = self.chain[-1]
         if block.index != tip.index + 1 or block.previous_hash != tip.hash:
             raise StoreError(f"Refused to append block {block.index} {block.hash}: the tip is {tip.index} {tip.hash}.")
-        if block.hash in self.side:
-            self._take(block.hash, limits)
+        self._take(block.hash, limits)
         if mark is not None:
             duty = block.hash if mark == OWN else mark
             self.marks[block.hash] = duty
@@ -106,10 +136,11 @@ class State:
         path: list[Block] = []
         hash = write.new_tip
         while hash != self.chain[write.fork].hash:
-            if hash not in self.side:
+            block = self.aside(hash)
+            if block is None:
                 raise StoreCorruptError(f"Blocks of the branch to {write.new_tip} are missing.", write.fork + 1)
-            path.append(self.side[hash])
-            hash = path[-1].previous_hash
+            path.append(block)
+            hash = block.previous_hash
         detached = self.chain[write.fork + 1 :]
         del self.chain[write.fork + 1 :]
         for block in detached:
@@ -139,7 +170,11 @@ class State:
         return self.side[duty].index if duty in self.side else self.where[duty]
 
     def _take(self, hash: str, limits: Limits) -> None:
-        block = self.side.pop(hash)
+        """Remove a block that is not on the best chain, wherever it is kept."""
+        self.staged.pop(hash, None)
+        block = self.side.pop(hash, None)
+        if block is None:
+            return
         self.children[block.previous_hash] -= 1
         if not self.children[block.previous_hash]:
             del self.children[block.previous_hash]
@@ -152,6 +187,10 @@ class State:
             self._take(next(hash for hash in self.side if hash not in self.marks), limits)
 
     # --- look-ups ------------------------------------------------------------------------------
+
+    def aside(self, hash: str) -> Block | None:
+        """The block of that hash, if it is kept beside the best chain, staged or not."""
+        return self.side.get(hash) or self.staged.get(hash)
 
     def tips(self) -> Iterator[Block]:
         """Side blocks without a side child, the latest first."""
@@ -201,16 +240,22 @@ class MemoryStore:
         first = max(first, 0)
         return [header_of(block) for block in self._running.chain[first : first + max(count, 0)]]
 
+    def blocks(self, first: int, count: int, size_bytes: int) -> Sequence[Block]:
+        return _page(self._running, first, count, size_bytes)
+
     def side(self, hash: str) -> Header | None:
-        block = self._running.side.get(hash)
+        block = self._running.aside(hash)
         return None if block is None else header_of(block)
 
     def lost(self, count: int) -> Sequence[Duty]:
         duties = [Duty(hash, self._running.side[hash].data) for _, hash in sorted(self._running.lost)[:count]]
-        return duties[: _that_fit((duty.data for duty in duties), self._limits)]
+        return duties[: _that_fit((duty.data for duty in duties), self._limits.page_bytes)]
 
     def peers(self) -> Sequence[str]:
         return list(self._running.peers)
+
+    def bans(self) -> Sequence[str]:
+        return list(self._running.bans)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -234,9 +279,7 @@ class MemoryReader:
         return self._state.chain[index] if 0 <= index < len(self._state.chain) else None
 
     def page(self, first: int, count: int) -> Sequence[Block]:
-        first = max(first, 0)
-        blocks = self._state.chain[first : first + max(count, 0)]
-        return blocks[: _that_fit((block.data for block in blocks), self._limits)]
+        return _page(self._state, first, count, self._limits.page_bytes)
 
     def find(self, hash: str) -> Found | None:
         state = self._state
@@ -266,11 +309,17 @@ class MemoryReader:
         """Nothing to release."""
 
 
-def _that_fit(texts: Iterator[str], limits: Limits) -> int:
-    """How many of the first texts come to no more than `Limits.page_bytes`; at least one."""
-    room = limits.page_bytes
+def _page(state: State, first: int, count: int, size_bytes: int) -> Sequence[Block]:
+    """Blocks of the best chain, as `View.blocks` and `Reader.page` owe them."""
+    first = max(first, 0)
+    blocks = state.chain[first : first + max(count, 0)]
+    return blocks[: _that_fit((block.data for block in blocks), size_bytes)]
+
+
+def _that_fit(texts: Iterator[str], size_bytes: int) -> int | None:
+    """How many of the first texts come to no more than `size_bytes`, but one at least; None when all do."""
     for number, text in enumerate(texts):
-        room -= size_of(text)
-        if number and room < 0:
+        size_bytes -= size_of(text)
+        if number and size_bytes < 0:
             return number
-    return limits.page_bytes
+    return None

@@ -1,8 +1,9 @@
 """Opening a data folder: to run a node in it, or only to look.
 
 Opening to write claims the folder, creates what is missing, refuses what is not ours or newer than we
-are, and recomputes the last few hashes; the hash index completes itself from the blocks. A crash at any
-moment, of this or of what came before, leaves a folder that opens.
+are, brings an older one up to date, and recomputes the last few hashes; the hash index completes itself from
+the blocks, and what was staged is forgotten. A crash at any moment, of this or of what came before, leaves a folder
+that opens.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import HashIndex, NoIndex
 from tallystick.storage.reader import SqliteReader
-from tallystick.storage.schema import check_is_ours, create, is_blank, use_log
+from tallystick.storage.schema import check_is_ours, create, is_blank, upgrade, use_log
 from tallystick.storage.sqlite import SqliteStore
+from tallystick.storage.staged import drop_left_over
 
 
 def open_store(
@@ -42,7 +44,9 @@ def open_store(
             create(ledger, network)
         check_is_ours(ledger, network)
         use_log(ledger)
+        upgrade(ledger)
         check_newest(ledger, limits.opening_blocks)
+        drop_left_over(ledger)
         index = HashIndex(folder, ledger, limits)
         opened.append(index)
         store = SqliteStore(folder, ledger, index, limits)

@@ -1,5 +1,7 @@
 """Committed state, for those who only look: a connection of its own, and no read transaction between calls.
 
+Blocks that are staged (see `staged`) are not shown: they may never become part of anything.
+
 Look-ups take 10 to 20 µs and are made inline, on the event loop. A long read is cut into pages by its
 caller, so that the log never waits for a reader to be copied into the main file.
 """
@@ -19,6 +21,34 @@ from tallystick.storage.side import DATA
 
 BLOCK = "SELECT b.idx, b.hash, b.timestamp, b.data, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1"
 SIDE = f"SELECT s.idx, s.hash, s.timestamp, {DATA}, s.previous_hash, s.mark FROM side s"  # noqa: S608 - a constant
+
+
+def read_blocks(database: Database, first: int, count: int, size_bytes: int) -> list[Block]:
+    """Blocks of the best chain at `first` and after: at most `count`, and no more than `size_bytes` of data, but at
+    least one if there is one. Raises StoreCorruptError.
+
+    `previous_hash` is the hash of the row before, so reading starts there. In the same statement, for between two
+    of them branches may be switched.
+    """
+    first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
+    blocks: list[Block] = []
+    parent: object = None
+    with database.each(
+        """SELECT idx, hash, timestamp, CASE WHEN idx >= ?1 THEN data END FROM blocks
+           WHERE idx >= ?1 - 1 AND idx < ?1 + ?2 ORDER BY idx""",
+        (first, count),
+    ) as rows:
+        for index, key, timestamp, data in rows:
+            if index >= first:
+                if index != first + len(blocks):
+                    raise damaged(index)
+                block = to_block(index, key, timestamp, data, parent)
+                size_bytes -= size_of(data)
+                if blocks and size_bytes < 0:
+                    break
+                blocks.append(block)
+            parent = key
+    return blocks
 
 
 class SqliteReader:
@@ -45,19 +75,7 @@ class SqliteReader:
         return None if row is None else to_block(*row)
 
     def page(self, first: int, count: int) -> Sequence[Block]:
-        first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
-        blocks: list[Block] = []
-        room = self._limits.page_bytes
-        with self._database.each(
-            f"{BLOCK} WHERE b.idx >= ? AND b.idx < ? ORDER BY b.idx", (first, first + count)
-        ) as rows:
-            for row in rows:
-                block = to_block(*row)
-                room -= size_of(block.data)
-                if blocks and room < 0:
-                    break
-                blocks.append(block)
-        return blocks
+        return read_blocks(self._database, first, count, self._limits.page_bytes)
 
     def find(self, hash: str) -> Found | None:
         key = asked_key(hash)

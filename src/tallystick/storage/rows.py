@@ -28,14 +28,16 @@ def to_block(index: int, key: Any, timestamp: Any, data: Any, parent: Any) -> Bl
     """A block from its columns and the key of its parent (None for genesis). Raises StoreCorruptError."""
     if key.__class__ is not bytes or data.__class__ is not str or timestamp.__class__ is not int:
         raise damaged(index)
-    return Block(data, key.hex(), index, _previous(index, parent), timestamp)
+    previous = parent.hex() if parent.__class__ is bytes else _no_parent(index, parent)
+    return Block(data, key.hex(), index, previous, timestamp)
 
 
 def to_header(index: int, key: Any, timestamp: Any, parent: Any) -> Header:  # noqa: ANN401 - likewise
     """A header, likewise. Raises StoreCorruptError."""
     if key.__class__ is not bytes or timestamp.__class__ is not int:
         raise damaged(index)
-    return Header(index, key.hex(), _previous(index, parent), timestamp)
+    previous = parent.hex() if parent.__class__ is bytes else _no_parent(index, parent)
+    return Header(index, key.hex(), previous, timestamp)
 
 
 def damaged(index: int) -> StoreCorruptError:
@@ -43,9 +45,8 @@ def damaged(index: int) -> StoreCorruptError:
     return StoreCorruptError(f"Block {index} is damaged on disk. Run verify, then restore a backup.", index)
 
 
-def _previous(index: int, parent: Any) -> str:  # noqa: ANN401 - likewise
-    if parent.__class__ is bytes:
-        return str(parent.hex())
+def _no_parent(index: int, parent: Any) -> str:  # noqa: ANN401 - likewise
+    """What the genesis block names in the place of a parent. Raises StoreCorruptError for all others."""
     if parent is None and index == 0:
         return NO_PARENT
     raise damaged(index)

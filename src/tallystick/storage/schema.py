@@ -20,10 +20,21 @@ from tallystick.storage.database import Database
 APPLICATION_ID: Final = 0x5453_4C31
 """In the file's header at byte 68: "TSL1"."""
 
-SCHEMA_VERSION: Final = 1
-"""Goes up with every change an older program would misread; an older program refuses a newer file."""
+SCHEMA_VERSION: Final = 2
+"""Goes up with every change an older program would misread; an older program refuses a newer file, and a newer one
+changes an older file in place (`upgrade`)."""
 
 NOTHING_INDEXED: Final = -1
+
+# A longer branch that is still arriving (see staged.py). seq: order of arrival.
+_STAGED: Final = """CREATE TABLE staged (
+         seq INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, idx INTEGER NOT NULL, previous_hash BLOB NOT NULL,
+         timestamp INTEGER NOT NULL, data TEXT NOT NULL)"""
+
+# Scratch of a running switch; empty otherwise. seq is that of `staged` or of `side`.
+_PATH: Final = "CREATE TABLE path (idx INTEGER PRIMARY KEY, staged INTEGER NOT NULL, seq INTEGER NOT NULL)"
+
+_BANS: Final = "CREATE TABLE bans (seq INTEGER PRIMARY KEY, subject TEXT NOT NULL UNIQUE)"
 
 TABLES: Final = (
     # The best chain. mark: NULL, or X'' (carries a duty first), or the 32-byte hash of the duty's first carrier.
@@ -43,9 +54,10 @@ TABLES: Final = (
     "CREATE TABLE lost (idx INTEGER, hash BLOB, PRIMARY KEY (idx, hash)) WITHOUT ROWID",
     # Which blocks carry a duty; written when a carrier goes aside and when a duty is mined again.
     "CREATE TABLE carriers (duty BLOB, idx INTEGER, hash BLOB, PRIMARY KEY (duty, idx, hash)) WITHOUT ROWID",
-    # Scratch of a running switch; empty otherwise.
-    "CREATE TABLE path (idx INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
+    _STAGED,
+    _PATH,
     "CREATE TABLE peers (seq INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
+    _BANS,
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     # For people.
     """CREATE VIEW chain AS
@@ -53,6 +65,19 @@ TABLES: Final = (
                 b.timestamp, b.data, lower(hex(b.hash)) AS hash
          FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1""",
 )
+
+_UPGRADES: Final = {
+    # Staged blocks and bans. The hash index keeps prefixes as blobs now: no index is this ledger's, so one is built.
+    1: (
+        _STAGED,
+        "DROP TABLE path",
+        _PATH,
+        _BANS,
+        "UPDATE meta SET value = '' WHERE key = 'pair'",
+        f"UPDATE meta SET value = {NOTHING_INDEXED} WHERE key = 'indexed_to'",  # noqa: S608 - our own constant
+    ),
+}
+"""By schema version: what makes of a file of that version one of the next. Old entries stay as they are."""
 
 
 def is_blank(database: Database) -> bool:
@@ -78,6 +103,24 @@ def create(database: Database, network: Network) -> None:
     database.write("COMMIT")
 
 
+def upgrade(database: Database) -> None:
+    """Bring a file that is ours to this program's schema version, all or nothing. Raises StoreError."""
+    version = version_of(database)
+    if version == SCHEMA_VERSION:
+        return
+    database.write("BEGIN IMMEDIATE")
+    for number in range(version, SCHEMA_VERSION):
+        for statement in _UPGRADES[number]:
+            database.write(statement)
+    database.write(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    database.write("COMMIT")
+
+
+def version_of(database: Database) -> int:
+    """The schema version of a ledger."""
+    return _pragma(database, "user_version")
+
+
 def use_log(database: Database) -> None:
     """Switch to write-ahead logging, with which readers and the writer never wait for each other. Raises StoreError."""
     (mode,) = database.one("PRAGMA journal_mode = WAL")
@@ -91,15 +134,19 @@ def use_log(database: Database) -> None:
 def check_is_ours(database: Database, network: Network) -> None:
     """Refuse a file that is no ledger, that a newer version wrote, or that belongs to another network.
 
-    Raises StoreCorruptError or StoreVersionError.
+    Older versions pass: what only looks reads them as they are. Raises StoreCorruptError or StoreVersionError.
     """
     if _pragma(database, "application_id") != APPLICATION_ID:
         raise StoreCorruptError(f"{database.path} is a database, but no ledger. Choose another data folder.")
-    version = _pragma(database, "user_version")
+    version = version_of(database)
     if version > SCHEMA_VERSION:
         raise StoreVersionError(
             f"{database.path} has schema version {version}; this program knows versions up to {SCHEMA_VERSION}. "
             "Start the newer program again, or restore a backup made by this one."
+        )
+    if version < min(_UPGRADES):
+        raise StoreCorruptError(
+            f"{database.path} has schema version {version}, which there never was. Restore it from a backup."
         )
     stored = read_meta(database, "network")
     if stored != network.id:

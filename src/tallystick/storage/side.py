@@ -9,7 +9,7 @@ Three things are maintained with every change, so that `forks` costs what its an
   is found in one step per run instead of one per block;
 * `bytes` of unmarked blocks, summed up in `Running.side_bytes`, against `Limits.side_bytes`.
 
-No block is on the best chain and beside it at once.
+No block is on the best chain and beside it at once. A branch that is still arriving is kept elsewhere (see `staged`).
 
 A block that carries a post of ours again stands here without its data, which is that of the post's first carrier
 (`DATA`). Else a peer whose short blocks take our long posts off again and again would fill the disk with copies
@@ -27,6 +27,7 @@ from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
 from tallystick.storage.rows import key_of, size_of
 from tallystick.storage.schema import read_count
+from tallystick.storage.staged import any_staged, unstage
 
 DATA: Final = """
     CASE WHEN length(s.mark) > 0
@@ -51,13 +52,18 @@ class Running:
     side_top: int
     """No side block has a greater index than this; -1 when there never was one."""
 
+    staged: bool
+    """There may be staged blocks. While there are none, nobody need look for them."""
+
     @classmethod
     def load(cls, database: Database) -> Running:
         """The state of the file. Raises StoreError."""
         index, key = database.one("SELECT idx, hash FROM blocks ORDER BY idx DESC LIMIT 1")
         (seq,) = database.one("SELECT coalesce(max(seq), 0) FROM side")
         (top,) = database.one("SELECT coalesce(max(s.idx), -1) FROM tips t JOIN side s ON s.seq = t.seq")
-        return cls(index, bytes(key).hex(), read_count(database, "side_bytes"), seq + 1, top)
+        return cls(
+            index, bytes(key).hex(), read_count(database, "side_bytes"), seq + 1, top, staged=any_staged(database)
+        )
 
 
 def keep(database: Database, running: Running, limits: Limits, blocks: Sequence[Block]) -> None:
@@ -89,11 +95,14 @@ def _keep_stretch(database: Database, running: Running, limits: Limits, blocks: 
     first, last, seq = blocks[0], blocks[-1], running.next_seq
     run = _run_ending_with(database, key_of(first.previous_hash)) or seq
     sizes = [size_of(block.data) + limits.side_block_bytes for block in blocks]
+    keys = [key_of(block.hash) for block in blocks]
+    if running.staged:
+        unstage(database, keys)
     database.write_many(
         """INSERT INTO side (seq, hash, idx, previous_hash, timestamp, run, bytes, mark, data)
            VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)""",
         [
-            (seq + i, key_of(b.hash), b.index, key_of(b.previous_hash), b.timestamp, run, sizes[i], b.data)
+            (seq + i, keys[i], b.index, key_of(b.previous_hash), b.timestamp, run, sizes[i], b.data)
             for i, b in enumerate(blocks)
         ],
     )
@@ -101,7 +110,7 @@ def _keep_stretch(database: Database, running: Running, limits: Limits, blocks: 
     running.side_bytes += sum(sizes)
     running.side_top = max(running.side_top, last.index)
     database.write("DELETE FROM tips WHERE seq = (SELECT seq FROM side WHERE hash = ?)", (key_of(first.previous_hash),))
-    add_tip(database, key_of(last.hash))
+    add_tip(database, keys[-1])
 
 
 def _run_ending_with(database: Database, key: bytes) -> int | None:

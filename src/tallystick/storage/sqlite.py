@@ -7,20 +7,34 @@ branches, switches, evictions, settled duties) may cost more, and never memory: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final
 
 from tallystick.chain.contracts import Duty
-from tallystick.chain.writes import AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
+from tallystick.chain.writes import (
+    AddSide,
+    Append,
+    DropStaged,
+    ForgetBan,
+    ForgetPeer,
+    Mark,
+    RememberBan,
+    RememberPeer,
+    Switch,
+    Write,
+)
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import INDEX_MAX, Block, Header
 from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import HashIndex
+from tallystick.storage.reader import read_blocks
 from tallystick.storage.rows import asked_key, key_of, size_of, to_header
 from tallystick.storage.schema import read_count, write_meta
 from tallystick.storage.side import Running, evict, keep, take
+from tallystick.storage.staged import drop_staged, stage, unstage
 from tallystick.storage.switch import pages, switch
 
 INSERT_BLOCK: Final = "INSERT INTO blocks (idx, hash, timestamp, mark, data) VALUES (?, ?, ?, ?, ?)"
@@ -59,14 +73,23 @@ class SqliteStore:
         match write:
             case Append():
                 self._append(write.blocks, write.marks)
+            case AddSide(staged=True):
+                stage(self._database, write.blocks)
+                self._running.staged = True
             case AddSide():
                 keep(self._database, self._running, self._limits, write.blocks)
+            case DropStaged():
+                self._drop_staged()
             case Switch():
                 self._switch(write)
             case RememberPeer():
                 self._database.write("INSERT OR IGNORE INTO peers (address) VALUES (?)", (write.address,))
             case ForgetPeer():
                 self._database.write("DELETE FROM peers WHERE address = ?", (write.address,))
+            case RememberBan():
+                self._database.write("INSERT OR IGNORE INTO bans (subject) VALUES (?)", (write.subject,))
+            case ForgetBan():
+                self._database.write("DELETE FROM bans WHERE subject = ?", (write.subject,))
 
     def commit(self) -> None:
         if self._running.side_bytes > self._limits.side_bytes:
@@ -100,27 +123,40 @@ class SqliteStore:
     # --- writes --------------------------------------------------------------------------------
 
     def _append(self, blocks: Sequence[Block], marks: Sequence[Mark] | None) -> None:
-        running, extended = self._running, self._index.extended
+        running = self._running
         index, hash = running.tip_index, running.tip_hash
-        rows = []
-        for i, block in enumerate(blocks):
+        for block in blocks:
             if block.index != index + 1 or block.previous_hash != hash:
                 raise StoreError(f"Refused to append block {block.index} {block.hash}: the tip is {index} {hash}.")
             index, hash = block.index, block.hash
-            key = key_of(hash)
-            mark = None if marks is None else marks[i]
-            mark_key = None if mark is None else key_of(mark)
-            if index <= running.side_top:
-                mark_key = self._take_from_side(index, key, mark_key)
-            if mark_key:
-                self._settle_duty(mark_key, index, key)
-            rows.append((index, key, block.timestamp, mark_key, block.data))
-            extended(index, key)
+        first = running.tip_index + 1
+        keys = [key_of(block.hash) for block in blocks]
+        if running.staged:
+            unstage(self._database, keys)
+        mark_keys: Iterable[bytes | None]
+        if marks is None and first > running.side_top:
+            mark_keys = repeat(None)  # what a long batch is: nobody is owed anything, nothing was kept aside
+        else:
+            mark_keys = self._settle(first, keys, marks or [None] * len(keys))
+        rows = [(b.index, key, b.timestamp, mark, b.data) for b, key, mark in zip(blocks, keys, mark_keys)]  # noqa: B905 - `repeat` has no end
         if len(rows) == 1:
             self._database.write(INSERT_BLOCK, rows[0])
         else:
             self._database.write_many(INSERT_BLOCK, rows)
+        self._index.extended(first, keys)
         running.tip_index, running.tip_hash = index, hash
+
+    def _settle(self, first: int, keys: Sequence[bytes], marks: Sequence[Mark]) -> list[bytes | None]:
+        """The marks to write with blocks from `first` on, once what is kept of them elsewhere is in line with that."""
+        settled = []
+        for index, (key, mark) in enumerate(zip(keys, marks, strict=True), first):
+            mark_key = None if mark is None else key_of(mark)
+            if index <= self._running.side_top:
+                mark_key = self._take_from_side(index, key, mark_key)
+            if mark_key:
+                self._settle_duty(mark_key, index, key)
+            settled.append(mark_key)
+        return settled
 
     def _take_from_side(self, index: int, key: bytes, mark: bytes | None) -> bytes | None:
         """The block may have been kept aside; if so it moves, and what we owe for it moves along."""
@@ -148,8 +184,13 @@ class SqliteStore:
         switch(self._database, self._running, self._limits, write)
         self._index.rewound(write.fork)
         for page in pages(write.fork + 1, write.new_tip_index, self._limits):
-            for index, key in self._database.all("SELECT idx, hash FROM blocks WHERE idx BETWEEN ? AND ?", page):
-                self._index.extended(index, key)
+            rows = self._database.all("SELECT hash FROM blocks WHERE idx BETWEEN ? AND ? ORDER BY idx", page)
+            self._index.extended(page[0], [key for (key,) in rows])
+
+    def _drop_staged(self) -> None:
+        if self._running.staged:
+            drop_staged(self._database)
+            self._running.staged = False
 
     # --- the view ------------------------------------------------------------------------------
 
@@ -162,12 +203,21 @@ class SqliteStore:
         )
         return [to_header(*row) for row in rows]
 
+    def blocks(self, first: int, count: int, size_bytes: int) -> Sequence[Block]:
+        return read_blocks(self._database, first, count, size_bytes)
+
     def side(self, hash: str) -> Header | None:
         key = asked_key(hash)
         if key is None:
             return None
-        row = self._database.one("SELECT idx, hash, timestamp, previous_hash FROM side WHERE hash = ?", (key,))
-        return None if row is None else to_header(*row)
+        for table in ("side", "staged") if self._running.staged else ("side",):
+            row = self._database.one(
+                f"SELECT idx, hash, timestamp, previous_hash FROM {table} WHERE hash = ?",  # noqa: S608 - one of two
+                (key,),
+            )
+            if row is not None:
+                return to_header(*row)
+        return None
 
     def lost(self, count: int) -> Sequence[Duty]:
         duties: list[Duty] = []
@@ -188,3 +238,6 @@ class SqliteStore:
 
     def peers(self) -> Sequence[str]:
         return [address for (address,) in self._database.all("SELECT address FROM peers ORDER BY seq")]
+
+    def bans(self) -> Sequence[str]:
+        return [subject for (subject,) in self._database.all("SELECT subject FROM bans ORDER BY seq")]

@@ -3,6 +3,9 @@
 A switch may be as deep as the chain is long, so nothing here grows with its depth: rows move inside
 SQLite, a page at a time, and the way from the new tip back to the fork is written down in the table
 `path` rather than in memory. All of it is part of the running transaction.
+
+The way may lead through `side` and `staged` in any order: a branch that was begun beside the chain may have gone on
+arriving staged, and the other way round.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
 from tallystick.storage.rows import key_of
 from tallystick.storage.side import DATA, Running, add_tip
+from tallystick.storage.staged import any_staged
 
 _DUTY: Final = "CASE length({0}.mark) WHEN 0 THEN {0}.hash ELSE {0}.mark END"
 """SQL: the duty that a marked block carries, named by the hash of its first carrier."""
@@ -44,20 +48,27 @@ def pages(first: int, last: int, limits: Limits) -> Iterator[tuple[int, int]]:
 
 
 def _find_path(database: Database, write: Switch) -> None:
-    """Write down which side blocks lead from the child of the fork to the new tip, and check that none is missing."""
+    """Write down which blocks lead from the child of the fork to the new tip, and check that none is missing."""
     database.write(
-        """INSERT INTO path (idx, seq)
-           WITH RECURSIVE back (idx, seq, previous_hash) AS (
-             SELECT idx, seq, previous_hash FROM side WHERE hash = ?1
+        """INSERT INTO path (idx, staged, seq)
+           WITH RECURSIVE back (idx, staged, seq, previous_hash) AS (
+             SELECT idx, 0, seq, previous_hash FROM side WHERE hash = ?1
              UNION ALL
-             SELECT s.idx, s.seq, s.previous_hash FROM back JOIN side s ON s.hash = back.previous_hash
-             WHERE back.idx > ?2 + 1)
-           SELECT idx, seq FROM back""",
+             SELECT idx, 1, seq, previous_hash FROM staged WHERE hash = ?1
+             UNION ALL
+             SELECT coalesce(s.idx, t.idx), s.seq IS NULL, coalesce(s.seq, t.seq),
+                    coalesce(s.previous_hash, t.previous_hash)
+             FROM back LEFT JOIN side s ON s.hash = back.previous_hash LEFT JOIN staged t ON t.hash = back.previous_hash
+             WHERE back.idx > ?2 + 1 AND coalesce(s.seq, t.seq) IS NOT NULL)
+           SELECT idx, staged, seq FROM back""",
         (key_of(write.new_tip), write.fork),
     )
     count, first, last = database.one("SELECT count(*), min(idx), max(idx) FROM path")
     linked = database.one(
-        """SELECT 1 FROM path JOIN side s ON s.seq = path.seq JOIN blocks f ON f.hash = s.previous_hash
+        """SELECT 1 FROM path
+             LEFT JOIN side s ON s.seq = path.seq AND NOT path.staged
+             LEFT JOIN staged t ON t.seq = path.seq AND path.staged
+             JOIN blocks f ON f.hash = coalesce(s.previous_hash, t.previous_hash)
            WHERE path.idx = ?1 + 1 AND f.idx = ?1""",
         (write.fork,),
     )
@@ -91,21 +102,39 @@ def _detach(database: Database, running: Running, limits: Limits, write: Switch)
 
 def _attach(database: Database, running: Running, limits: Limits, write: Switch) -> None:
     """Put the blocks of `path` on the best chain."""
-    database.write("DELETE FROM tips WHERE seq = (SELECT seq FROM path WHERE idx = ?)", (write.new_tip_index,))
     for page in pages(write.fork + 1, write.new_tip_index, limits):
         database.write(
             f"""INSERT INTO blocks (idx, hash, timestamp, mark, data)
                 SELECT s.idx, s.hash, s.timestamp, s.mark, {DATA} FROM path JOIN side s ON s.seq = path.seq
-                WHERE path.idx BETWEEN ? AND ? ORDER BY path.idx""",  # noqa: S608 - our own constant
+                WHERE path.idx BETWEEN ? AND ? AND NOT path.staged ORDER BY path.idx""",  # noqa: S608 - our own constant
             page,
         )
         (size,) = database.one(
             """SELECT coalesce(sum(s.bytes), 0) FROM path JOIN side s ON s.seq = path.seq
-               WHERE path.idx BETWEEN ? AND ? AND s.mark IS NULL""",
+               WHERE path.idx BETWEEN ? AND ? AND NOT path.staged AND s.mark IS NULL""",
             page,
         )
         running.side_bytes -= size
-        database.write("DELETE FROM side WHERE seq IN (SELECT seq FROM path WHERE idx BETWEEN ? AND ?)", page)
+        for table in ("tips", "side"):
+            database.write(
+                f"""DELETE FROM {table}
+                    WHERE seq IN (SELECT seq FROM path WHERE idx BETWEEN ? AND ? AND NOT staged)""",  # noqa: S608 - likewise
+                page,
+            )
+        if running.staged:
+            _attach_staged(database, page)
+    running.staged = running.staged and any_staged(database)
+
+
+def _attach_staged(database: Database, page: tuple[int, int]) -> None:
+    """The part of a page of `path` that was staged: no marks, no tips, and it counted nowhere."""
+    database.write(
+        """INSERT INTO blocks (idx, hash, timestamp, mark, data)
+           SELECT t.idx, t.hash, t.timestamp, NULL, t.data FROM path JOIN staged t ON t.seq = path.seq
+           WHERE path.idx BETWEEN ? AND ? AND path.staged ORDER BY path.idx""",
+        page,
+    )
+    database.write("DELETE FROM staged WHERE seq IN (SELECT seq FROM path WHERE idx BETWEEN ? AND ? AND staged)", page)
 
 
 def _move_duties(database: Database, limits: Limits, write: Switch, base: int) -> None:

@@ -6,6 +6,8 @@ node: the chain is read in pages, each one snapshot that begins with the last bl
 that block is another one by now, branches were switched in between, and the check goes back to a page
 end that still stands; a reorg is no damage.
 
+Blocks that are staged (see `staged`) are no part of the ledger yet, and are not looked at.
+
 Everything is only read, with one exception. The hash index is derived, so when it is found wrong and no node
 is running, it is removed: the next start builds it anew.
 """
@@ -24,7 +26,7 @@ from tallystick.model.network import Network
 from tallystick.storage.database import Database, Row, translated
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import IndexFile
-from tallystick.storage.schema import check_is_ours, read_count, read_meta
+from tallystick.storage.schema import SCHEMA_VERSION, check_is_ours, read_count, read_meta, version_of
 from tallystick.storage.side import DATA
 
 PAGE_BLOCKS: Final = 2_000
@@ -241,8 +243,8 @@ def _inconsistent(what: str, index: int | None = None) -> StoreCorruptError:
 
 def _check_index(folder: DataFolder, ledger: Database, step: int, *, pages: bool) -> str | None:
     """What is wrong with the hash index, or None. A missing one is not wrong: the next start builds it."""
-    if not folder.hashes.exists():
-        return None
+    if not folder.hashes.exists() or version_of(ledger) != SCHEMA_VERSION:
+        return None  # one of an older version is in another form; the next start replaces it
     try:
         file = IndexFile(folder.hashes, "ro")
         try:

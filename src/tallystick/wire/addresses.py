@@ -90,7 +90,7 @@ def judge(ip: str, *, private_ok: bool) -> None:
     (loopback, private, shared, documentation) only when `private_ok`. IPv4 addresses in the clothes of
     IPv6 are undressed first.
     """
-    address = _undressed(ip_address(ip))
+    address = undressed(ip_address(ip))
     if (
         address.is_multicast
         or address.is_unspecified
@@ -112,7 +112,7 @@ def judge(ip: str, *, private_ok: bool) -> None:
 def is_loopback(host: str) -> bool:
     """Is this address of this machine's loopback, in any spelling? Of names only `localhost` is."""
     try:
-        return _undressed(ip_address(host)).is_loopback
+        return undressed(ip_address(host)).is_loopback
     except ValueError:
         return host.rstrip(".") == "localhost"
 
@@ -124,8 +124,8 @@ def plain(ip: str) -> IPv4Address | IPv6Address:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-def _undressed(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 address embeds, if it does."""
+def undressed(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address embeds (mapped, compatible, NAT64, 6to4, Teredo), if it does."""
     if isinstance(address, IPv4Address):
         return address
     embedded = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]

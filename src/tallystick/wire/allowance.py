@@ -21,8 +21,11 @@ class Allowance:
         self.chains = Bucket(limits.chain_bytes_per_minute, now_ms)
         """Bytes of whole chains sent."""
 
+        self.history = Bucket(limits.history_bytes_per_minute, now_ms)
+        """Bytes of old blocks sent to a native peer."""
+
     def is_full(self, now_ms: int) -> bool:
-        return self.received.is_full(now_ms) and self.chains.is_full(now_ms)
+        return all(bucket.is_full(now_ms) for bucket in (self.received, self.chains, self.history))
 
 
 class Allowances:

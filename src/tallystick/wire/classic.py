@@ -157,7 +157,7 @@ def check_post_fits(block: Block, limit_bytes: int) -> None:
         )
 
 
-def check_can_be_passed_on(blocks: Iterable[UncheckedBlock], limit_bytes: int) -> None:
+def check_can_be_passed_on(blocks: Iterable[Block | UncheckedBlock], limit_bytes: int) -> None:
     """Refuse a block that arrived in fewer bytes than the book would write, and that no peer could take from us.
 
     Raises RuleViolation(MESSAGE_WITHIN_SIZE).

@@ -1,10 +1,9 @@
 """What breaking a rule costs a peer: one table, from rule to reaction.
 
 There are no scores to add up: a rule is broken or it is not (Bitcoin Core gave up ban scores in 2021,
-`net_processing.cpp`, `Misbehaving`). A *violation* no honest node commits; it costs the connection and,
-for a day, the welcome. Whoever is *slow* is dropped and may come back at once. What is *benign* may
-happen to anybody: nothing, or a hang-up without a grudge. Peers that the operator named and peers on
-this machine are disconnected, never discouraged.
+`net_processing.cpp`, `Misbehaving`). Offences are of four kinds, and the kind says what is remembered of them
+(`tallystick.wire.standing`). Peers that the operator named and peers on this machine are disconnected, and nothing
+is remembered of them.
 """
 
 from __future__ import annotations
@@ -20,48 +19,101 @@ class Close(enum.IntEnum):
     """WebSocket close codes: RFC 6455 section 7.4.1, and this protocol's own from 4000 on."""
 
     GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    """Not WebSocket, or no message of the native dialect."""
+
     UNSUPPORTED_DATA = 1003
     INVALID_TEXT = 1007
+    POLICY_VIOLATION = 1008
     MESSAGE_TOO_BIG = 1009
+    BAD_HELLO = 4001
     OTHER_NETWORK = 4002
+    OURSELVES = 4003
+    DUPLICATE = 4004
     FULL = 4005
     TOO_SLOW = 4006
     DISCOURAGED = 4007
+    TOO_MUCH = 4008
+    UNSOLICITED = 4009
     INVALID = 4010
+    SHUTTING_DOWN = 4012
+
+
+class Offence(enum.StrEnum):
+    """How bad it is."""
+
+    VIOLATION = "violation"
+    """No honest node does it: address and key are refused for `Limits.discourage_ms`."""
+
+    RATE = "rate"
+    """Too much, too fast: refused for `Limits.rate_refusal_ms`."""
+
+    SLOW = "slow"
+    """A bad line does it: the peer may come back at once."""
+
+    BENIGN = "benign"
+    """It happens to anybody: nothing, or a hang-up without a grudge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
     """What to do about a peer that broke a rule."""
 
+    offence: Offence
+
     close: Close | None
     """Hang up with this code; None: do nothing."""
 
-    discourage: bool = False
-    """Refuse its address for `Limits.discourage_ms`."""
+
+def _violation(close: Close) -> Reaction:
+    return Reaction(Offence.VIOLATION, close)
 
 
-IGNORE: Final = Reaction(None)
+def _slow() -> Reaction:
+    return Reaction(Offence.SLOW, Close.TOO_SLOW)
+
+
+def _benign(close: Close | None = None) -> Reaction:
+    return Reaction(Offence.BENIGN, close)
+
 
 REACTIONS: Final = {
     # Violations.
-    Rule.INDEX_IN_RANGE: Reaction(Close.INVALID, discourage=True),
-    Rule.TIMESTAMP_HAS_TEN_DIGITS: Reaction(Close.INVALID, discourage=True),
-    Rule.HASH_MATCHES_CONTENT: Reaction(Close.INVALID, discourage=True),
-    Rule.INDEX_FOLLOWS_PARENT: Reaction(Close.INVALID, discourage=True),
-    Rule.NAMES_ITS_PARENT: Reaction(Close.INVALID, discourage=True),
-    Rule.MESSAGE_IS_WELL_FORMED: Reaction(Close.INVALID, discourage=True),
-    Rule.MESSAGE_WITHIN_SIZE: Reaction(Close.MESSAGE_TOO_BIG, discourage=True),
-    Rule.FRAME_KIND_FITS_DIALECT: Reaction(Close.UNSUPPORTED_DATA, discourage=True),
+    Rule.INDEX_IN_RANGE: _violation(Close.INVALID),
+    Rule.TIMESTAMP_HAS_TEN_DIGITS: _violation(Close.INVALID),
+    Rule.HASH_MATCHES_CONTENT: _violation(Close.INVALID),
+    Rule.INDEX_FOLLOWS_PARENT: _violation(Close.INVALID),
+    Rule.NAMES_ITS_PARENT: _violation(Close.INVALID),
+    Rule.MESSAGE_IS_WELL_FORMED: _violation(Close.INVALID),
+    Rule.MESSAGE_WITHIN_SIZE: _violation(Close.MESSAGE_TOO_BIG),
+    Rule.FRAME_KIND_FITS_DIALECT: _violation(Close.UNSUPPORTED_DATA),
+    Rule.MESSAGE_IS_DECODABLE: _violation(Close.PROTOCOL_ERROR),
+    Rule.HELLO_COMES_FIRST: _violation(Close.BAD_HELLO),
+    Rule.HELLO_IS_ACCEPTABLE: _violation(Close.BAD_HELLO),
+    Rule.PEER_IS_WHO_IT_CLAIMS: _violation(Close.BAD_HELLO),
+    Rule.REPLY_WAS_ASKED_FOR: _violation(Close.UNSOLICITED),
+    Rule.REPLY_FITS_REQUEST: _violation(Close.INVALID),
+    Rule.CLAIM_IS_PROVEN: _violation(Close.INVALID),
+    # Too much.
+    Rule.REQUESTS_WITHIN_RATE: Reaction(Offence.RATE, Close.TOO_MUCH),
     # Slow.
-    Rule.PONG_IN_TIME: Reaction(Close.TOO_SLOW),
-    Rule.OUTBOX_DRAINS: Reaction(Close.TOO_SLOW),
-    Rule.MESSAGE_ARRIVES_IN_TIME: Reaction(Close.TOO_SLOW),
+    Rule.PONG_IN_TIME: _slow(),
+    Rule.OUTBOX_DRAINS: _slow(),
+    Rule.MESSAGE_ARRIVES_IN_TIME: _slow(),
+    Rule.HANDSHAKE_IN_TIME: _slow(),
+    Rule.SYNC_KEEPS_UP: _slow(),
+    Rule.PEER_KEEPS_UP: _slow(),
     # Benign.
-    Rule.GENESIS_IS_OURS: Reaction(Close.OTHER_NETWORK),
-    Rule.PEERS_WITHIN_LIMIT: Reaction(Close.FULL),
-    Rule.PEER_IN_GOOD_STANDING: Reaction(Close.DISCOURAGED),
-    Rule.PARENT_IS_KNOWN: IGNORE,
-    Rule.REORG_WITHIN_LIMIT: IGNORE,
+    Rule.GENESIS_IS_OURS: _benign(Close.OTHER_NETWORK),
+    Rule.NETWORK_IS_OURS: _benign(Close.OTHER_NETWORK),
+    Rule.PEER_IS_NOT_OURSELVES: _benign(Close.OURSELVES),
+    Rule.PEER_CONNECTS_ONCE: _benign(Close.DUPLICATE),
+    Rule.PEERS_WITHIN_LIMIT: _benign(Close.FULL),
+    Rule.PEER_IN_GOOD_STANDING: _benign(Close.DISCOURAGED),
+    Rule.PEER_IS_NOT_BANNED: _benign(Close.DISCOURAGED),
+    Rule.PEER_IS_A_MEMBER: _benign(Close.DISCOURAGED),
+    Rule.DIALECT_IS_SPOKEN: _benign(Close.POLICY_VIOLATION),
+    Rule.PARENT_IS_KNOWN: _benign(),
+    Rule.REORG_WITHIN_LIMIT: _benign(),
 }
 """Rules of a caller's request are not here: no peer can break them (`tallystick.api.problems`)."""

@@ -4,12 +4,16 @@ An address comes from the operator (start options, `addPeer`) and leaves by `DEL
 cannot be reached is tried again after a second, then two, up to a minute, with jitter so that a
 restarted network does not dial in step. A connection must have lasted a minute before its back-off
 starts from the bottom: a peer that hangs up on every chain we send is not worth a dial a second.
+
+Two nodes that are configured to dial each other would have two connections, and one of them is closed. The
+address of the one that was is not dialled while the node key it leads to is connected the other way round;
+when that connection ends, it is dialled at once.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from tallystick.chain.duties import Entropy
@@ -41,7 +45,14 @@ class Entry:
     """Number of the open connection; ends of older ones, and of dials that cross, say nothing about this one."""
 
     opened_ms: int = 0
+    key: str | None = None
+    """The node key that this address leads to, once a handshake showed it."""
+
     last_error: str | None = None
+
+    def is_among(self, keys: Container[str]) -> bool:
+        """Does it lead to one of these node keys?"""
+        return self.key is not None and self.key in keys
 
 
 class Redial:
@@ -73,16 +84,32 @@ class Redial:
         """Stop dialling this address, if it is known."""
         self._entries.pop(address, None)
 
-    def due(self, now_ms: int) -> list[str]:
-        """The addresses to dial now; each counts as being dialled from here on."""
-        due = [entry for entry in self if entry.state is State.WAITING and entry.next_ms <= now_ms]
-        for entry in due:
-            entry.state = State.DIALLING
-        return [entry.address for entry in due]
+    def learn(self, address: str, key: str) -> None:
+        """This address leads to the node `key`."""
+        entry = self._entries.get(address)
+        if entry is not None:
+            entry.key = key
 
-    def next_ms(self) -> int | None:
+    def due(self, now_ms: int, connected: Container[str] = frozenset()) -> list[str]:
+        """The addresses to dial now; each counts as being dialled from here on.
+
+        Not those that lead to a node key in `connected`: these are due as soon as they are not in it any more.
+        """
+        due = []
+        for entry in self:
+            if entry.state is not State.WAITING:
+                continue
+            if entry.is_among(connected):
+                entry.next_ms = min(entry.next_ms, now_ms)
+            elif entry.next_ms <= now_ms:
+                entry.state = State.DIALLING
+                due.append(entry.address)
+        return due
+
+    def next_ms(self, connected: Container[str] = frozenset()) -> int | None:
         """When `due` will next have something."""
-        return min((entry.next_ms for entry in self if entry.state is State.WAITING), default=None)
+        waiting = (entry for entry in self if entry.state is State.WAITING and not entry.is_among(connected))
+        return min((entry.next_ms for entry in waiting), default=None)
 
     def opened(self, address: str, peer: int, now_ms: int) -> bool:
         """A dial became connection `peer`; False when the address was removed meanwhile, or has a connection."""

@@ -1,0 +1,81 @@
+"""Answering what native peers ask for: stretches of our best chain, and single blocks of it.
+
+Only the best chain is served. A block that lost is missing, however well the asker knows its name: what a node keeps
+beside its chain would tell one node from another (Bitcoin Core, `p2p_fingerprint.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallystick.chain.chain import Chain
+from tallystick.chain.contracts import View
+from tallystick.model.block import Block, Body
+from tallystick.model.limits import Limits
+from tallystick.wire.native.messages import Blocks, GetBlocks, GetHeaders, Headers, Point, WholeBlock
+
+
+def headers(request: GetHeaders, chain: Chain, view: View, limits: Limits) -> Headers:
+    """The run of our best chain after the newest block of the locator that is on it."""
+    start = _start(request.locator, chain, view)
+    count = min(request.most, chain.tip.index - start.index)
+    if request.stop is not None:
+        if not _is_ours(request.stop, chain, view):
+            return Headers(request.id, start, (), ())
+        count = min(count, request.stop.index - start.index)
+    run = view.blocks(start.index + 1, count, limits.reply_soft_bytes) if count > 0 else ()
+    last = start.index + len(run)
+    plan = _plan(last, request.most, chain, view, limits) if request.plan and run else ()
+    return Headers(request.id, start, tuple(map(body_of, run)), plan)
+
+
+def _start(locator: Sequence[Point], chain: Chain, view: View) -> Point:
+    for point in locator:
+        if _is_ours(point, chain, view):
+            return point
+    genesis = chain.at(0, view)
+    assert genesis is not None  # noqa: S101 - every chain has one
+    return Point(0, bytes.fromhex(genesis.hash))
+
+
+def _is_ours(point: Point, chain: Chain, view: View) -> bool:
+    return chain.has(point.index, point.hash.hex(), view)
+
+
+def _plan(last: int, step: int, chain: Chain, view: View, limits: Limits) -> tuple[bytes, ...]:
+    ends = range(last + step, chain.tip.index + 1, step)[: limits.plan_batches]
+    found = [chain.at(index, view) for index in ends]
+    return tuple(bytes.fromhex(header.hash) for header in found if header is not None)
+
+
+def blocks(request: GetBlocks, chain: Chain, view: View, limits: Limits) -> Blocks:
+    """As many of the blocks asked for as fit an answer, and which of them are not on our best chain.
+
+    Genesis counts as missing: everybody has it.
+    """
+    found: list[WholeBlock] = []
+    missing: list[int] = []
+    room = limits.reply_soft_bytes
+    for position, point in enumerate(request.points):
+        if room <= 0:
+            break
+        is_worth_sending = point.index > 0 and _is_ours(point, chain, view)  # genesis has no parent to be named
+        at = view.blocks(point.index, 1, room) if is_worth_sending else ()
+        if not at:
+            missing.append(position)
+            continue
+        found.append(whole_of(at[0]))
+        room -= len(at[0].data)
+    return Blocks(request.id, tuple(found), tuple(missing))
+
+
+def body_of(block: Block) -> Body:
+    """A block as part of a run."""
+    return Body(bytes.fromhex(block.hash), block.timestamp, block.data)
+
+
+def whole_of(block: Block) -> WholeBlock:
+    """A block that stands alone."""
+    return WholeBlock(
+        block.index, bytes.fromhex(block.previous_hash), bytes.fromhex(block.hash), block.timestamp, block.data
+    )

@@ -1,0 +1,34 @@
+"""Both stores, for tests of what every store owes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tallystick.chain.contracts import Reader, Store
+from tallystick.model.limits import Limits
+from tests.storage.kit import WIDE, in_memory, on_disk
+
+Pair = tuple[Store, Reader]
+
+
+class Opener(Protocol):
+    def __call__(self, limits: Limits = WIDE) -> AbstractContextManager[Pair]: ...
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    def open_one(limits: Limits = WIDE) -> AbstractContextManager[Pair]:
+        return on_disk(tmp_path, limits) if request.param == "sqlite" else in_memory(limits)
+
+    return open_one
+
+
+@pytest.fixture
+def pair(opener: Opener) -> Iterator[Pair]:
+    with opener() as opened:
+        yield opened

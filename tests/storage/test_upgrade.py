@@ -1,0 +1,179 @@
+"""A ledger of an earlier version of this program is brought up to date when a node opens it, and loses nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick.chain.writes import AddSide, Append, RememberBan
+from tallystick.errors import StoreCorruptError
+from tallystick.model.network import CLASSIC
+from tallystick.storage.backup import backup
+from tallystick.storage.opening import open_reader
+from tallystick.storage.schema import SCHEMA_VERSION
+from tallystick.storage.verify import verify
+from tests.storage.kit import IN_MEMORY, Twin, branch, check_reader, check_view, commit, on_disk
+from tests.storage.script import LIMITS, batches, play, states
+from tests.storage.test_crashes import ROOT
+
+VERSION_1 = """
+CREATE TABLE blocks (
+         idx INTEGER PRIMARY KEY, hash BLOB NOT NULL, timestamp INTEGER NOT NULL, mark BLOB, data TEXT NOT NULL);
+CREATE TABLE side (
+         seq INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, idx INTEGER NOT NULL, previous_hash BLOB NOT NULL,
+         timestamp INTEGER NOT NULL, run INTEGER NOT NULL, bytes INTEGER NOT NULL, mark BLOB, data TEXT NOT NULL);
+CREATE INDEX side_children ON side (previous_hash);
+CREATE INDEX side_runs ON side (run, idx);
+CREATE INDEX side_foreign ON side (seq, bytes) WHERE mark IS NULL;
+CREATE TABLE tips (seq INTEGER PRIMARY KEY);
+CREATE TABLE lost (idx INTEGER, hash BLOB, PRIMARY KEY (idx, hash)) WITHOUT ROWID;
+CREATE TABLE carriers (duty BLOB, idx INTEGER, hash BLOB, PRIMARY KEY (duty, idx, hash)) WITHOUT ROWID;
+CREATE TABLE path (idx INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
+CREATE TABLE peers (seq INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE VIEW chain AS
+         SELECT b.idx AS "index", CASE WHEN p.hash IS NULL THEN '0' ELSE lower(hex(p.hash)) END AS previous_hash,
+                b.timestamp, b.data, lower(hex(b.hash)) AS hash
+         FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1;
+PRAGMA application_id = 1414745137;
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
+"""
+"""How schema version 1 laid out a ledger."""
+
+HASHES_1 = """
+CREATE TABLE prefixes (prefix INTEGER, idx INTEGER, PRIMARY KEY (prefix, idx)) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('pair', 'these two');
+"""
+"""How the index of hashes was laid out beside it."""
+
+BATCHES = 7
+"""So much of the story has forks, lost duties and remembered peers, and nothing that version 1 did not know."""
+
+
+def make_old(folder: Path) -> None:
+    """The folder of a stopped node of version 1."""
+    now = folder.with_name("now")
+    with on_disk(now, LIMITS) as (store, _):
+        play(store, batches()[:BATCHES])
+    folder.mkdir()
+    old = sqlite3.connect(folder / "ledger.sqlite")
+    old.executescript(VERSION_1)
+    old.execute("ATTACH ? AS now", (str(now / "ledger.sqlite"),))
+    for table in ("blocks", "side", "tips", "lost", "carriers", "peers", "meta"):
+        old.execute(f"INSERT INTO {table} SELECT * FROM now.{table}")  # noqa: S608 - from the list above
+    old.execute("UPDATE meta SET value = 'these two' WHERE key = 'pair'")
+    old.execute("UPDATE meta SET value = 3 WHERE key = 'indexed_to'")
+    rows = old.execute("SELECT hash, idx FROM blocks WHERE idx <= 3").fetchall()
+    old.commit()
+    old.close()
+    hashes = sqlite3.connect(folder / "hashes.sqlite")
+    hashes.executescript(HASHES_1)
+    prefixes = [(int.from_bytes(key[:8], "big", signed=True), index) for key, index in rows]
+    hashes.executemany("INSERT INTO prefixes VALUES (?, ?)", prefixes)
+    hashes.commit()
+    hashes.close()
+    shutil.rmtree(now)
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def old(quick_path: Path) -> Path:
+    make_old(quick_path / "old")
+    return quick_path / "old"
+
+
+@pytest.fixture(scope="module")
+def twin() -> Twin:
+    return states()[BATCHES]
+
+
+def version(folder: Path) -> int:
+    connection = sqlite3.connect(folder / "ledger.sqlite")
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.close()
+    return int(number)
+
+
+def layout(folder: Path) -> list[tuple[str, str]]:
+    """Every table, index and view with its SQL."""
+    connection = sqlite3.connect(folder / "ledger.sqlite")
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+    connection.close()
+    return [(name, " ".join(sql.split())) for name, sql in rows]
+
+
+def test_an_old_ledger_is_brought_up_to_date_and_keeps_everything(old: Path, twin: Twin) -> None:
+    with on_disk(old, LIMITS) as (store, reader):
+        check_view(store, twin)
+        check_reader(reader, twin)
+        more = branch(twin.tip, *"abcdef")
+        commit(store, Append(more[:1]), AddSide(more[1:], staged=True), RememberBan("203.0.113.7"))
+        assert list(store.bans()) == ["203.0.113.7"]
+    assert version(old) == SCHEMA_VERSION
+    assert verify(old, CLASSIC, thorough=True).notes == ()
+    with on_disk(old, LIMITS) as (store, reader):
+        assert reader.tip().hash == more[0].hash
+        assert list(store.bans()) == ["203.0.113.7"]
+
+
+def test_an_upgraded_file_is_laid_out_like_a_new_one(old: Path, tmp_path: Path) -> None:
+    for folder in (old, tmp_path):
+        with on_disk(folder, LIMITS):
+            pass
+    assert layout(old) == layout(tmp_path)
+
+
+def test_whoever_only_looks_reads_an_old_ledger_and_leaves_it_as_it_is(old: Path, twin: Twin) -> None:
+    before = {file.name: file.read_bytes() for file in old.iterdir() if file.suffix == ".sqlite"}
+    reader = open_reader(old, CLASSIC, LIMITS)
+    check_reader(reader, twin)
+    reader.close()
+    assert verify(old, CLASSIC, thorough=True).notes == (), "its index is in another form, and not judged"
+    assert backup(old, old.with_name("copy.sqlite"), CLASSIC) == twin.tip.index
+    assert {name: (old / name).read_bytes() for name in before} == before
+    old.with_name("again").mkdir()
+    old.with_name("copy.sqlite").rename(old.with_name("again") / "ledger.sqlite")
+    with on_disk(old.with_name("again"), LIMITS) as (store, _):
+        check_view(store, twin)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_version_that_never_was_is_damage(old: Path, number: int) -> None:
+    connection = sqlite3.connect(old / "ledger.sqlite")
+    connection.execute(f"PRAGMA user_version = {number}")
+    connection.close()
+    with pytest.raises(StoreCorruptError, match=f"has schema version {number}, which there never was"):
+        open_reader(old, CLASSIC)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+def test_a_process_that_dies_while_it_upgrades_leaves_the_old_file_or_the_new_one(old: Path, twin: Twin) -> None:
+    """Catalogue row 99: death before and after every write step of the upgrade."""
+    root = old.with_name("deaths")
+    root.mkdir()
+    subprocess.run(
+        [sys.executable, "-m", "tests.storage.dying", str(root), str(old)], cwd=ROOT, check=True, timeout=300
+    )
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    assert {version(folder) for folder in folders} == {1, SCHEMA_VERSION}
+    assert len(folders) > 2 * 8, "every step of the upgrade must have been visited"
+    for folder in folders:
+        with on_disk(folder, LIMITS) as (store, reader):
+            check_view(store, twin)
+            check_reader(reader, twin)
+        assert version(folder) == SCHEMA_VERSION
+        assert verify(folder, CLASSIC, thorough=True).notes == ()
