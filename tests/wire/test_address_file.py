@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tallystick.model.limits import Limits
 from tallystick.wire import address_file
 from tallystick.wire.address_book import AddressBook
-from tallystick.wire.address_file import ROW_BYTES, AddressFileError
+from tallystick.wire.address_file import AddressFileError
 from tallystick.wire.endpoint import Endpoint
 from tests.wire.places import KEY, WALL_MS, book_of, entropy, public
 from tests.wire.test_address_book import SMALL, STEPS, check_counts, play
@@ -139,7 +139,7 @@ def test_a_file_that_is_too_long_is_refused_before_it_is_read() -> None:
     """Catalogue row 71: oversized."""
     limits = Limits(addresses=2)
     with pytest.raises(AddressFileError, match="bytes"):
-        read(b" " * (2 * ROW_BYTES + 2_000), limits)
+        read(b" " * (limits.address_file_bytes + 1), limits)
     with pytest.raises(AddressFileError, match="at most 2"):
         read(saved(), limits)
 
@@ -156,6 +156,7 @@ def test_the_longest_entries_fit() -> None:
         book.keep_anchors([longest])
     content = address_file.encode(book)
     assert len(read(content, limits)) == limits.addresses
+    assert len(content) // limits.addresses * Limits().addresses < Limits().address_file_bytes
 
 
 def test_private_addresses_are_left_out_where_the_node_is_public_now() -> None:

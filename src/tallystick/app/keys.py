@@ -25,16 +25,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tallystick.app.text import printable
 from tallystick.errors import ConfigError
-from tallystick.storage.folder import new_file, told
+from tallystick.storage.folder import OTHERS, new_file, told
 from tallystick.wire.identity import Ed25519Identity
 
 KEY_FILE: Final = "node.key"
 
 FILE_BYTES_MAX: Final = 4_096
 """The PEM of an Ed25519 key has 119 bytes, and may have words around it. More is another file."""
-
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-"""Every mode bit of the group and of everybody else."""
 
 _RESTORE: Final = "Restore it from a backup, or remove it: the node then makes another, and is a stranger to its peers"
 

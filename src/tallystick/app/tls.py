@@ -20,12 +20,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from tallystick.app.text import printable
 from tallystick.errors import ConfigError
+from tallystick.storage.folder import OTHERS
 
 FILE_BYTES_MAX: Final = 1_048_576
 """The certificates of all authorities of a system have half a megabyte. More is another file."""
-
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-"""Every mode bit of the group and of everybody else."""
 
 log = structlog.get_logger("tallystick")
 

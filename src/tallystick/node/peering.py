@@ -21,6 +21,7 @@ from tallystick.node.ports import Banned, PeerStatus
 from tallystick.node.profile import Profile
 from tallystick.wire import classic, inbound
 from tallystick.wire.address_book import AddressBook
+from tallystick.wire.addresses import ip_of
 from tallystick.wire.allowance import Allowance, Allowances
 from tallystick.wire.classic_session import ClassicSession
 from tallystick.wire.dialect import Dialect
@@ -152,7 +153,7 @@ class Peers:
 
         `tip` is index, hash and weight of our own.
         """
-        now_ms, ip = moment.now.mono_ms, event.remote.rpartition(":")[0].strip("[]")
+        now_ms, ip = moment.now.mono_ms, ip_of(event.remote)
         refused = None
         if event.dialled is None:
             try:

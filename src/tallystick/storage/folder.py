@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 USUAL_MODE: Final = 0o666
 """Of a file that is made to be passed on."""
+
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+"""Every mode bit of the group and of everybody else; a private file has none of them."""
 
 SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, by suffix."""

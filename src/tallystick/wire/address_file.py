@@ -14,15 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from tallystick.errors import TallystickError, shown
-from tallystick.model.limits import KIB, Limits
+from tallystick.model.limits import Limits
 from tallystick.wire.address_book import AddressBook, Entry
 from tallystick.wire.endpoint import Endpoint
 from tallystick.wire.netgroups import group_of
 
 VERSION: Final = 1
-
-ROW_BYTES: Final = 320
-"""More than an entry can take: an IPv6 endpoint, a key, a source, three times, a count."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -76,9 +73,8 @@ def encode(book: AddressBook) -> bytes:
 
 def decode(content: bytes, limits: Limits, *, private_ok: bool) -> AddressBook:
     """The book that was saved so. Raises AddressFileError."""
-    longest = limits.addresses * ROW_BYTES + KIB
-    if len(content) > longest:
-        raise _refused(f"has {len(content):,} bytes; {limits.addresses:,} addresses take at most {longest:,}")
+    if len(content) > limits.address_file_bytes:
+        raise _refused(f"has {len(content):,} bytes; a book has at most {limits.address_file_bytes:,}")
     version = _read(_Head, content).version
     if version != VERSION:
         raise _refused(f"has version {shown(version)}; this program reads version {VERSION}")

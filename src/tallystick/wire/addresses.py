@@ -50,6 +50,11 @@ def host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def ip_of(remote: str) -> str:
+    """The numeric address of `host:port`, as `host_port` writes it."""
+    return remote.rpartition(":")[0].strip("[]")
+
+
 def parse(text: str) -> PeerAddress:
     """Read `ws://host:port` or `wss://host:port`. Raises RuleViolation(ADDRESS_IS_WELL_FORMED)."""
     if not _PRINTABLE_ASCII.fullmatch(text) or len(text) > ADDRESS_LENGTH_MAX:

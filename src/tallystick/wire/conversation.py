@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallystick.model.limits import Limits
+from tallystick.wire.addresses import ip_of
 from tallystick.wire.allowance import Allowance
 
 
@@ -14,7 +15,7 @@ class Conversation:
     ) -> None:
         """Begin, with `allowance` if the address used some of it up before."""
         self.remote = remote
-        self.ip = remote.rpartition(":")[0].strip("[]")
+        self.ip = ip_of(remote)
         """The numeric address of the other end."""
 
         self.dialled = dialled
