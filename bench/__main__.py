@@ -9,7 +9,7 @@ import sys
 
 import psutil
 
-from bench import length, propagation, sync, write_path
+from bench import length, mining, propagation, records, sync, write_path
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     )
     print("| what | measured | yardstick, same run | ratio | goal |")
     print("|---|---|---|---|---|", flush=True)
-    for part in (write_path, length, sync, propagation):
+    for part in (write_path, length, sync, propagation, records, mining):
         for line in part.rows():
             print(line, flush=True)
     sys.stdout.flush()

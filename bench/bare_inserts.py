@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tallystick.chain.writes import Append
-from tallystick.consensus import engine_for
+from tallystick.consensus.classic import ClassicEngine
 from tallystick.model.block import Block, header_of
 from tallystick.model.limits import LIMITS
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
@@ -36,7 +36,7 @@ INSERT_PREFIX = "INSERT INTO prefixes (prefix, idx) VALUES (?, ?)"
 
 def chain_of(blocks: int, data: str = DATA) -> list[Block]:
     """So many blocks after genesis, all in memory (about 300 bytes each)."""
-    engine, parent = engine_for(CLASSIC), CLASSIC_GENESIS
+    engine, parent = ClassicEngine(CLASSIC), CLASSIC_GENESIS
     made = []
     for _ in range(blocks):
         parent = engine.seal(header_of(parent), data, 1_700_000_000_000)

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.servers import free_port, load, node, seconds_until_ready, serving
 from bench.write_path import BODY
 from tallystick.chain.writes import Append
-from tallystick.consensus import engine_for
+from tallystick.consensus.classic import ClassicEngine
 from tallystick.model.block import Block, header_of
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
 from tallystick.storage.opening import open_store
@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 
 def fill(folder: Path, blocks: int) -> None:
     """Make a chain of so many blocks after genesis."""
-    engine, parent = engine_for(CLASSIC), CLASSIC_GENESIS
+    engine, parent = ClassicEngine(CLASSIC), CLASSIC_GENESIS
     store, reader = open_store(folder, CLASSIC)
     for _ in range(0, blocks, PAGE):
         page: list[Block] = []

@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
             self._buffer = buffer
             return
         self._buffer = b""
-        self.errors += not buffer.startswith(b"HTTP/1.1 200")
+        self.errors += not buffer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202"))
         self._latencies.append(time.perf_counter() - self._sent)
         if self.stopping:
             self._transport.close()

@@ -37,9 +37,10 @@ def serving(command: Sequence[str]) -> Iterator[psutil.Process]:
             process.wait(30)
 
 
-def node(folder: Path, port: int) -> list[str]:
+def node(folder: Path, port: int, *options: str) -> list[str]:
     """The command of a node."""
-    return ["-m", "tallystick", "start", "--port", str(port), "--data-dir", str(folder), "--log-level", "error"]
+    command = ["-m", "tallystick", "start", "--port", str(port), "--data-dir", str(folder), "--log-level", "error"]
+    return [*command, *options]
 
 
 def smallest(port: int) -> list[str]:
@@ -55,12 +56,12 @@ def free_port() -> int:
         return port
 
 
-def load(port: int, connections: int, seconds: float, body: str) -> Result:
-    """Post `body` to /mineBlock from another process."""
+def load(port: int, connections: int, seconds: float, body: str, path: str = "/mineBlock") -> Result:
+    """Post `body` from another process."""
     order = {
         "port": port,
         "method": "POST",
-        "path": "/mineBlock",
+        "path": path,
         "body": body,
         "connections": connections,
         "seconds": seconds,

@@ -19,6 +19,12 @@ async def take(request: Request) -> HTTPResponse:
     return json({"data": request.json["data"]})
 
 
+@app.post("/records")
+async def take_many(request: Request) -> HTTPResponse:
+    """Likewise, of many."""
+    return json({"records": [len(record["data"]) for record in request.json]}, status=202)
+
+
 @app.after_server_start
 async def say(started: Sanic[Config, SimpleNamespace]) -> None:
     """Tell whoever waits that requests are taken."""

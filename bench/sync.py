@@ -49,13 +49,13 @@ class Caller:
         return self._connection.getresponse().read()
 
 
-def measure(full: Path, blocks: int) -> Sync:
-    """Sync once into an empty folder."""
+def measure(full: Path, blocks: int, *options: str) -> Sync:
+    """Sync once into an empty folder; `options` are both nodes'."""
     here, there = free_port(), free_port()
     with (
         tempfile.TemporaryDirectory() as empty,
-        serving(node(full, there)) as peer,
-        serving(node(Path(empty), here)) as new,
+        serving(node(full, there, *options)) as peer,
+        serving(node(Path(empty), here, *options)) as new,
     ):
         caller = Caller(here)
         caller.get("/blocks/latest")

@@ -28,6 +28,20 @@ class Rule(enum.StrEnum):
     INDEX_FOLLOWS_PARENT = "index-follows-parent"
     NAMES_ITS_PARENT = "names-its-parent"
 
+    # Consensus of sealed networks: alone, in place, and connected to the log.
+    HEADER_IS_WELL_FORMED = "header-is-well-formed"
+    SEAL_HOLDS = "seal-holds"
+    BODY_MATCHES_HEADER = "body-matches-header"
+    BLOCK_WITHIN_SIZE = "block-within-size"
+    ENTRY_IS_WELL_FORMED = "entry-is-well-formed"
+    COMMITMENT_MATCHES_DATA = "commitment-matches-data"
+    DATA_IS_CANONICAL = "data-is-canonical"
+    DIFFICULTY_FOLLOWS_SCHEDULE = "difficulty-follows-schedule"
+    TIME_AFTER_MEDIAN = "time-after-median"
+    TIME_NOT_FROM_FUTURE = "time-not-from-future"
+    LOG_MATCHES_RECORDS = "log-matches-records"
+    RECORD_IS_NEW = "record-is-new"
+
     # Fork choice: nothing wrong with the block, yet it is not followed.
     PARENT_IS_KNOWN = "parent-is-known"
     REORG_WITHIN_LIMIT = "reorg-within-limit"
@@ -64,6 +78,11 @@ class Rule(enum.StrEnum):
     # Requests of a caller.
     DATA_WITHIN_SIZE = "data-within-size"
     CLOCK_IS_SANE = "clock-is-sane"
+    RECORD_ID_IS_WELL_FORMED = "record-id-is-well-formed"
+    RECORD_ID_IS_FREE = "record-id-is-free"
+    RECORD_IS_KNOWN = "record-is-known"
+    POOL_HAS_ROOM = "pool-has-room"
+    NETWORK_TAKES_RECORDS = "network-takes-records"
     ADDRESS_IS_WELL_FORMED = "address-is-well-formed"
     ADDRESS_RESOLVES = "address-resolves"
     ADDRESS_IS_ALLOWED = "address-is-allowed"

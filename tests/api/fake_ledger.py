@@ -1,4 +1,4 @@
-"""A ledger in memory, for tests of the API alone: no peers, no rules, no disk."""
+"""A classic ledger in memory, for tests of the API alone: no peers, no rules, no disk. See also `sealed_node`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tallystick.chain.contracts import Fork, Found
+from tallystick.chain.contracts import Fork, Found, Known, Shown
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import LIMITS, Limits
-from tallystick.model.network import CLASSIC, Network
+from tallystick.model.log import Node
+from tallystick.model.network import CLASSIC, CLASSIC_GENESIS, Network
+from tallystick.model.record import Record
 from tallystick.node.inputs import Input
 from tallystick.node.ports import Banned, PeerStatus, Status, SyncProgress
 from tallystick.wire.dialect import Dialect
@@ -59,6 +61,22 @@ class FakeReader:
                 return Found(block, orphaned=False, mined_again_as=None)
         return self.aside.get(hash)
 
+    def header(self, index: int) -> Header | None:
+        block = self.block(index)
+        return None if block is None else header_of(block)
+
+    def header_bytes(self, index: int) -> bytes | None:
+        return None
+
+    def records_of(self, id: str) -> Sequence[Shown]:
+        return []
+
+    def records(self, after: int, count: int) -> Sequence[Shown]:
+        return []
+
+    def hashes(self, size: int, nodes: Sequence[Node]) -> Sequence[bytes]:
+        return []
+
     def forks(self, count: int) -> Sequence[Fork]:
         self._check()
         return self.left[:count]
@@ -74,7 +92,7 @@ class FakeLedger:
     def __init__(self, limits: Limits = LIMITS) -> None:
         self.limits = limits
         self.network: Network = CLASSIC
-        self.reader = FakeReader([CLASSIC.genesis], limits)
+        self.reader = FakeReader([CLASSIC_GENESIS], limits)
         self.posted: list[str] = []
         self.added: list[str] = []
         self.removed: list[str] = []
@@ -83,6 +101,7 @@ class FakeLedger:
         self.bans: list[Banned] = []
         self.key = "ab" * 32
         self.sync: SyncProgress | None = None
+        self.takes_records = False
         self.addresses = 0
         self.fails_with: Exception | None = None
         self.hold: asyncio.Event | None = None
@@ -112,6 +131,15 @@ class FakeLedger:
     def mine_many(self, count: int, data: str = "data") -> None:
         for number in range(count):
             self.mine(f"{data} {number}")
+
+    async def post_records(self, records: Sequence[Record]) -> Sequence[Known]:
+        raise NotImplementedError
+
+    async def post_and_wait(self, record: Record, wait_ms: int) -> Block | Known:
+        raise NotImplementedError
+
+    async def erase(self, id: str) -> None:
+        raise NotImplementedError
 
     async def add_peer(self, address: str) -> None:
         self._check()

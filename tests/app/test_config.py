@@ -87,6 +87,8 @@ def test_every_setting_can_be_given_in_a_file() -> None:
         tls_ca = "ca.crt"
         allowed_hosts = ["Ledger.Example.Org", "10.0.0.1"]
         allowed_origins = ["https://Explorer.example.org/"]
+        mine = false
+        mine_workers = 3
         max_reorg = 100
         log_level = "DEBUG"
         log_format = "json"
@@ -107,6 +109,8 @@ def test_every_setting_can_be_given_in_a_file() -> None:
         tls_ca=Path("/etc/tally/ca.crt"),
         allowed_hosts=("ledger.example.org", "10.0.0.1"),
         allowed_origins=("https://explorer.example.org",),
+        mine=False,
+        mine_workers=3,
         max_reorg=100,
         log_level="debug",
         log_format="json",
@@ -225,7 +229,7 @@ def test_a_network_file_may_name_a_classic_network() -> None:
     ("text", "words"),
     [
         ("", ["Key kind", "missing"]),
-        ('kind = "work"', ["'work'", 'kind = "classic" only']),
+        ('kind = "bank"', ["'bank'", 'kind = "classic" and kind = "work"']),
         ("kind = 1", ["classic"]),
         ('kind = "classic"\nname = ""', ["Key name"]),
         ('kind = "classic"\nname = 5', ["Key name"]),

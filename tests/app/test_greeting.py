@@ -10,7 +10,7 @@ import pytest
 from tallystick.app.config import Config
 from tallystick.app.greeting import greeting, program_name
 from tallystick.model.block import header_of
-from tallystick.model.network import CLASSIC_GENESIS
+from tallystick.model.network import CLASSIC_GENESIS, Kind, SealedRules, sealed_network
 
 KEY = "0123456789abcdef" * 4
 
@@ -65,6 +65,36 @@ def test_tokens_come_from_their_files(tmp_path: Path) -> None:
 )
 def test_an_address_that_stands_for_all_is_named_by_one_that_can_be_asked(tmp_path: Path, host: str, url: str) -> None:
     assert commands(Config(data_dir=tmp_path), host)[2][-1] == url
+
+
+SEALED = sealed_network(Kind.WORK, "our-ledger", SealedRules(60_000, 3_600_000, 0x1F00FFFF), 1_700_000_000_000)
+
+
+def test_where_blocks_hold_records_one_is_posted(tmp_path: Path) -> None:
+    token = tmp_path / "a file"
+    config = Config(data_dir=tmp_path, network=SEALED, token_file=token)
+    read, write, status = (
+        shlex.split(line) for line in sealed_greeting(config).splitlines() if line.startswith(("  curl", "  tally"))
+    )
+    assert read[:2] == ["curl", "http://127.0.0.1:3001/blocks"]
+    assert write == ["tallystick", "post", "hello", "--url", "http://127.0.0.1:3001", "--token-file", str(token)]
+    assert status[1] == "status"
+
+
+def sealed_greeting(config: Config) -> str:
+    return greeting(config, "127.0.0.1", 3001, header_of(SEALED.genesis), key=KEY, program="tallystick")
+
+
+def test_it_says_who_looks_for_blocks(tmp_path: Path) -> None:
+    assert "a node of the our-ledger network" in sealed_greeting(Config(data_dir=tmp_path, network=SEALED))
+    for config, words in (
+        (Config(data_dir=tmp_path, network=SEALED), "not here; other nodes look for blocks, or this one with --mine"),
+        (Config(data_dir=tmp_path, network=SEALED, mine=True, mine_workers=1), "1 process looks for blocks"),
+        (Config(data_dir=tmp_path, network=SEALED, mine=True, mine_workers=3), "3 processes look for blocks"),
+    ):
+        assert f"\n  mining        {words}\n" in sealed_greeting(config)
+    classic = greeting(Config(data_dir=tmp_path), "h", 1, header_of(CLASSIC_GENESIS), key=KEY, program="t")
+    assert "mining " not in classic
 
 
 def test_the_program_is_named_so_that_any_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

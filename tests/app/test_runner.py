@@ -17,6 +17,7 @@ from tallystick.errors import Rule, RuleViolation, StoreError, StoreFullError
 from tallystick.model.block import Block
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import Admit, Dial, Effect, Reply, SaveAddresses, Say
 from tallystick.node.inputs import Ban, Input, Now, PeerOpened, PeerSaid, Post, Tick, Unban
 from tallystick.node.machine import Node
@@ -94,7 +95,10 @@ class Running:
         self.runner.start(self.wires)
 
     def data(self) -> list[str]:
-        return [block.data for block in self.disk.committed.chain[1:]]
+        blocks = self.disk.committed.chain[1:]
+        data = [block.data for block in blocks if isinstance(block, Block)]
+        assert len(data) == len(blocks)
+        return data
 
 
 def play(
@@ -112,7 +116,7 @@ def play(
     return asyncio.run(whole())
 
 
-async def outcomes(*posts: Awaitable[Block]) -> list[Block | BaseException]:
+async def outcomes(*posts: Awaitable[AnyBlock]) -> list[AnyBlock | BaseException]:
     return await asyncio.gather(*posts, return_exceptions=True)
 
 
@@ -142,7 +146,7 @@ def test_a_disk_that_refuses_stops_the_node_and_promises_nothing() -> None:
     """Catalogue row 101: whoever waits is told, nothing of the batch is kept, nothing further is stepped."""
     full = StoreFullError("the disk is full")
 
-    async def story(r: Running) -> list[Block | BaseException]:
+    async def story(r: Running) -> list[AnyBlock | BaseException]:
         await r.runner.submitted(PeerOpened(1, "10.0.0.1:1", None))
         await r.runner.post("kept")
         r.wires.performed.clear()
@@ -165,7 +169,7 @@ def test_a_disk_that_refuses_stops_the_node_and_promises_nothing() -> None:
 
 
 def test_a_fault_of_our_own_stops_the_node_too() -> None:
-    async def story(r: Running) -> list[Block | BaseException]:
+    async def story(r: Running) -> list[AnyBlock | BaseException]:
         r.disk.fails_with = ZeroDivisionError()
         return await outcomes(r.runner.post("x"))
 
@@ -177,7 +181,7 @@ def test_a_fault_of_our_own_stops_the_node_too() -> None:
 def test_an_effect_that_cannot_be_performed_stops_the_node() -> None:
     """What the core believes and what was done differ then; nobody may be left waiting."""
 
-    async def story(r: Running) -> Block:
+    async def story(r: Running) -> AnyBlock:
         await r.runner.submitted(PeerOpened(1, "10.0.0.1:1", None))
         r.wires.fails_with = ZeroDivisionError()
         block = await r.runner.post("x")
@@ -185,12 +189,13 @@ def test_an_effect_that_cannot_be_performed_stops_the_node() -> None:
         return block
 
     running, block = play(story)
+    assert isinstance(block, Block)
     assert running.data() == [block.data]
     assert isinstance(running.runner.failure, ZeroDivisionError)
 
 
 def test_a_caller_who_goes_away_disturbs_nobody() -> None:
-    async def story(r: Running) -> list[Block | BaseException]:
+    async def story(r: Running) -> list[AnyBlock | BaseException]:
         leaving = asyncio.ensure_future(r.runner.post("leaving"))
         staying = asyncio.ensure_future(r.runner.post("staying"))
         listening = asyncio.ensure_future(r.runner.submitted(PeerOpened(1, "10.0.0.1:1", None)))
@@ -213,7 +218,7 @@ def test_a_refusal_reaches_its_caller_alone() -> None:
 
 
 def test_stopping_commits_what_waits_and_takes_nothing_more() -> None:
-    async def story(r: Running) -> list[Block | BaseException]:
+    async def story(r: Running) -> list[AnyBlock | BaseException]:
         waiting = asyncio.ensure_future(r.runner.post("waiting"))
         await asyncio.sleep(0)
         r.runner.stop()
@@ -227,7 +232,7 @@ def test_stopping_commits_what_waits_and_takes_nothing_more() -> None:
 
 
 def test_a_disk_that_refuses_at_the_very_end_is_a_failure_too() -> None:
-    async def story(r: Running) -> list[Block | BaseException]:
+    async def story(r: Running) -> list[AnyBlock | BaseException]:
         waiting = asyncio.ensure_future(r.runner.post("waiting"))
         await asyncio.sleep(0)
         r.disk.fails_with = StoreFullError("the disk is full")
@@ -240,7 +245,7 @@ def test_a_disk_that_refuses_at_the_very_end_is_a_failure_too() -> None:
 
 
 def test_a_look_that_fails_costs_that_look_only() -> None:
-    async def story(r: Running) -> Block:
+    async def story(r: Running) -> AnyBlock:
         r.disk.view_fails_with = StoreError("cannot be read")
         with pytest.raises(StoreError):
             r.runner.status()

@@ -17,18 +17,21 @@ from tallystick.consensus import engine_for
 from tallystick.errors import StoreCorruptError
 from tallystick.model.block import Block, Header, header_of
 from tallystick.model.limits import LIMITS
-from tallystick.model.network import CLASSIC
+from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 
 ENGINE = engine_for(CLASSIC)
+NOW_MS = 1_700_000_100_000
 SMALL = dataclasses.replace(LIMITS, view_page=3, side_bytes=2**62)
 
 
-def chain(*data: str, on: Sequence[Block] = (CLASSIC.genesis,)) -> list[Block]:
+def chain(*data: str, on: Sequence[Block] = (CLASSIC_GENESIS,)) -> list[Block]:
     blocks = [*on]
     for each in data:
-        blocks.append(ENGINE.seal(header_of(blocks[-1]), each, 1_700_000_000_000))
+        block = ENGINE.seal(header_of(blocks[-1]), each, 1_700_000_000_000)
+        assert isinstance(block, Block)
+        blocks.append(block)
     return blocks
 
 
@@ -55,7 +58,7 @@ class Folder:
         try:
             tip = reader.block(reader.tip().index)
             assert tip is not None
-            return take_lines(io.BytesIO(file), store, tip, ENGINE, limits=SMALL)
+            return take_lines(io.BytesIO(file), store, tip, ENGINE, wall_ms=NOW_MS, limits=SMALL)
         finally:
             reader.close()
             store.close()
@@ -117,7 +120,7 @@ def test_other_ways_to_write_the_same_file(order: list[str], end: bytes, bom: by
     documents = [{key: msgspec.to_builtins(block)[key] for key in order} for block in blocks]
     file = bom + end.join(json.dumps(document, ensure_ascii=escaped).encode() for document in documents)
     store = MemoryStore(CLASSIC, SMALL)
-    taken = take_lines(io.BytesIO(file + end * last), store, CLASSIC.genesis, ENGINE, limits=SMALL)
+    taken = take_lines(io.BytesIO(file + end * last), store, CLASSIC.genesis, ENGINE, wall_ms=NOW_MS, limits=SMALL)
     assert taken.added == 4
     assert MemoryReader(store, SMALL).page(0, 100) == blocks
 
@@ -199,7 +202,7 @@ def bad_files() -> Iterable[tuple[str, bytes, str]]:
 
 
 def another_genesis() -> Block:
-    return msgspec.structs.replace(CLASSIC.genesis, data="another")
+    return msgspec.structs.replace(CLASSIC_GENESIS, data="another")
 
 
 @pytest.mark.parametrize(("file", "words"), [pytest.param(f, w, id=name) for name, f, w in bad_files()])
@@ -216,7 +219,14 @@ def test_one_bad_line_is_named_and_nothing_is_taken(folder: Folder, file: bytes,
 def test_a_line_longer_than_any_block_is_not_read() -> None:
     limits = dataclasses.replace(SMALL, import_line_bytes=1_000)
     with pytest.raises(BadLineError, match="line 1: longer than 1,000 bytes"):
-        take_lines(io.BytesIO(b"x" * 10_000), MemoryStore(CLASSIC, SMALL), CLASSIC.genesis, ENGINE, limits=limits)
+        take_lines(
+            io.BytesIO(b"x" * 10_000),
+            MemoryStore(CLASSIC, SMALL),
+            CLASSIC.genesis,
+            ENGINE,
+            wall_ms=NOW_MS,
+            limits=limits,
+        )
 
 
 def test_an_empty_file_is_no_change(folder: Folder) -> None:

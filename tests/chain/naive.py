@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tallystick.chain.contracts import Duty
+from tallystick.chain.contracts import Duty, Known, Name, Placed
 from tallystick.chain.writes import OWN, AddSide, Append, ForgetPeer, Mark, RememberPeer, Switch, Write
 from tallystick.model.block import Block, Header, header_of
 from tallystick.model.network import CLASSIC_GENESIS
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
+
+
+def classic(block: AnyBlock) -> Block:
+    """A block of the network that this is about."""
+    assert isinstance(block, Block)
+    return block
 
 
 class NaiveStore:
-    """`View` and `apply` of a store, without batches."""
+    """`View` and `apply` of a store, without batches. Of a classic network: there are no records."""
 
     def __init__(self) -> None:
         self.all: dict[str, Block] = {CLASSIC_GENESIS.hash: CLASSIC_GENESIS}
@@ -40,8 +48,29 @@ class NaiveStore:
     def headers(self, first: int, count: int) -> Sequence[Header]:
         return [header_of(self.all[hash]) for hash in self.best[first : first + count]]
 
+    def header_bytes(self, first: int, count: int) -> Sequence[bytes]:
+        return []
+
     def side(self, hash: str) -> Header | None:
         return header_of(self.all[hash]) if hash in self.all and hash not in self.best else None
+
+    def named(self, ids: Sequence[str]) -> Sequence[Known]:
+        return []
+
+    def known(self, names: Sequence[Name]) -> Sequence[Known]:
+        return []
+
+    def placed(self, names: Sequence[Name]) -> Mapping[bytes, Placed]:
+        return {}
+
+    def pool(self, after: int, count: int, size_bytes: int) -> tuple[Sequence[Record], int]:
+        return [], after
+
+    def pool_size(self) -> tuple[int, int]:
+        return 0, 0
+
+    def repeats(self, fork: int, parent: str, records: Sequence[Record]) -> str | None:
+        return None
 
     def lost(self, count: int) -> Sequence[Duty]:
         names = {mark or hash for hash, mark in self.marks.items() if mark is not None}
@@ -57,7 +86,7 @@ class NaiveStore:
     def apply(self, write: Write) -> None:
         match write:
             case Append():
-                for number, block in enumerate(write.blocks):
+                for number, block in enumerate(map(classic, write.blocks)):
                     assert (block.index, block.previous_hash) == (len(self.best), self.best[-1])
                     self.all[block.hash] = block
                     self.best.append(block.hash)
@@ -65,7 +94,7 @@ class NaiveStore:
                     if mark is not None:
                         self.marks[block.hash] = mark
             case AddSide():
-                for block in write.blocks:
+                for block in map(classic, write.blocks):
                     assert block.previous_hash in self.all
                     assert block.hash not in self.best
                     self.all[block.hash] = block

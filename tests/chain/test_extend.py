@@ -13,7 +13,8 @@ from tallystick.chain.writes import AddSide, Append, Switch
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, header_of
 from tallystick.model.limits import Limits
-from tests.chain.drawing import Drawing, unchecked
+from tests.chain.drawing import NOW_MS, Drawing, unchecked
+from tests.chain.naive import classic
 
 LIMITS = Limits(recent_headers=4, view_page=3)
 
@@ -21,7 +22,7 @@ LIMITS = Limits(recent_headers=4, view_page=3)
 def extends(drawing: Drawing, *names: str, staged: bool = False, root: str | None = None) -> Change:
     first = None if root is None else header_of(drawing.named[root])
     run = [drawing.named[name] for name in names]
-    change = drawing.chain.extend(run, drawing.store, staged=staged, root=first)
+    change = drawing.chain.extend(run, drawing.store, NOW_MS, staged=staged, root=first)
     drawing._apply(change)
     return change
 
@@ -50,7 +51,7 @@ def test_a_long_run_is_written_in_pages(us: Drawing) -> None:
 def test_blocks_that_are_known_already_are_skipped(us: Drawing) -> None:
     extends(us, "c4")
     change = extends(us, "a3", "c4", "c5")
-    assert [block.data for block in change.appended] == ["c5"]
+    assert [classic(block).data for block in change.appended] == ["c5"]
     assert extends(us, "a2", "a3", "c4", "c5") == Change()
     assert extends(us, "c5") == Change()
 
@@ -71,6 +72,15 @@ def test_a_root_that_is_ours_by_now_leads_to_no_false_fork(us: Drawing) -> None:
     reorg = extends(us, "d6", staged=True, root="b2").reorg
     assert reorg is not None
     assert reorg.fork == header_of(us.named["b3"])
+
+
+def test_a_chain_counts_its_switches(us: Drawing) -> None:
+    """What was staged before one is no root any more: see `Chain.extend`."""
+    extends(us, "b2", "b3", staged=True)
+    assert us.chain.switches == 0
+    extends(us, "b4", "b5", staged=True, root="b2")
+    extends(us, "b6", staged=True)
+    assert us.chain.switches == 1
 
 
 def test_a_branch_is_staged_until_it_is_the_better_one(us: Drawing) -> None:
@@ -136,9 +146,9 @@ def test_a_run_does_what_its_blocks_do(branches: list[tuple[int, int]], runs: li
         for drawing, how in ((ours, "run"), (twin, "blocks")):
             try:
                 if how == "run":
-                    drawing._apply(drawing.chain.extend(run, drawing.store, staged=False))
+                    drawing._apply(drawing.chain.extend(run, drawing.store, NOW_MS, staged=False))
                 else:
-                    drawing._apply(drawing.chain.accept([unchecked(block) for block in run], drawing.store))
+                    drawing._apply(drawing.chain.accept([unchecked(block) for block in run], drawing.store, NOW_MS))
                 rules.append(None)
             except RuleViolation as broken:
                 rules.append(broken.rule)

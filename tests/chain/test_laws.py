@@ -13,6 +13,7 @@ from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, header_of
 from tallystick.model.limits import Limits
 from tests.chain.drawing import ENGINE, NOW_MS, Drawing, unchecked
+from tests.chain.naive import classic
 
 MARKERS = st.integers(0, 10**9)
 
@@ -50,7 +51,7 @@ class ChainLaws(RuleBasedStateMachine):
     def receive(self, blocks: list[Block]) -> None:
         before = self.us.chain.tip
         try:
-            self.apply(self.us.chain.accept([unchecked(block) for block in blocks], self.us.store))
+            self.apply(self.us.chain.accept([unchecked(block) for block in blocks], self.us.store, NOW_MS))
         except RuleViolation as broken:
             assert broken.rule is Rule.PARENT_IS_KNOWN
             return
@@ -60,7 +61,7 @@ class ChainLaws(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from(["x", "y"]))
     def we_mine(self, text: str) -> None:
-        block = self.us.chain.seal(text, NOW_MS)
+        block = classic(self.us.chain.seal(text, NOW_MS))
         self.apply(self.us.chain.take_post(block))
         self.posts.append(text)
 

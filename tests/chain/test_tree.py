@@ -86,6 +86,22 @@ def test_a_branch_that_lost_its_beginning_has_no_fork(view: Looked) -> None:
     assert known.steps == 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 11])
+def test_the_past_of_a_block_is_of_its_own_branch(view: Looked, count: int) -> None:
+    """The newest in memory, the others looked up, on the chain and beside it; fewer where genesis is."""
+    known, branch = tree(view), theirs()
+    ours, beside = view.chain(), [*view.chain()[:3], *branch]
+    for blocks in (ours, beside):
+        for number, block in enumerate(blocks, start=1):
+            expected = [header_of(each) for each in blocks[max(0, number - count) : number]]
+            assert known.past(header_of(block), count, view) == expected
+    del view.all[branch[0].hash]
+    with pytest.raises(RuleViolation) as caught:
+        known.past(header_of(branch[-1]), 11, view)
+    assert caught.value.rule is Rule.PARENT_IS_KNOWN
+    assert known.past(header_of(branch[-1]), 2, view) == [header_of(each) for each in branch[1:]]
+
+
 @pytest.mark.parametrize("kept", [1, 2, 3])
 def test_a_switch_keeps_what_both_branches_share(view: Looked, kept: int) -> None:
     """However many of the new branch's headers are handed over, every look-up afterwards is right, also those that

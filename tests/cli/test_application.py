@@ -10,10 +10,10 @@ import pytest
 
 from tallystick import __version__
 from tallystick.app.config import Config
-from tallystick.cli import application
+from tallystick.cli import application, network
 from tallystick.cli.application import app, verdict
 from tallystick.cli.exits import ExitCode, Failure
-from tallystick.cli.reference import reference
+from tallystick.cli.reference import all_commands, reference
 from tallystick.errors import ConfigError, Rule, RuleViolation, StoreCorruptError, StoreLockedError
 
 from .fake_node import Answer, Asked, fake_node
@@ -36,7 +36,7 @@ HEAVY = (
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["start", "--help"], ["import", "--help"], ["nonsense"]]
+    "arguments", [["--help"], ["--version"], ["start", "--help"], ["network", "new", "--help"], ["nonsense"]]
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     """So it answers at once; what is measured are imports, for time depends on the machine."""
@@ -55,9 +55,12 @@ def test_the_reference_is_what_help_says() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    for command in app.registered_commands:
+    documented = (ROOT / "docs" / "cli.md").read_text()
+    for command in [*app.registered_commands, *network.app.registered_commands]:
         assert command.callback is not None
         assert (command.callback.__doc__ or "").strip(), command.name
+    for words in all_commands():
+        assert f"## tallystick {' '.join(words)}\n" in documented
 
 
 def test_version() -> None:
@@ -156,6 +159,8 @@ def test_start_refuses_bad_settings_before_anything_starts(tmp_path: Path) -> No
         (["--port", "x"], "Option --port is 'x'"),
         (["--peer", "http://a:1"], "ws://"),
         (["--tls-cert", "x"], "without --tls-key"),
+        (["--mine"], "--mine looks for blocks"),
+        (["--mine-workers", "0"], "expected 1 to 256"),
         (["--host", "0.0.0.0"], "--token-file"),  # noqa: S104 - refused
         (["--config", str(tmp_path / "none.toml")], "Cannot read"),
         (["--network", str(tmp_path / "none.toml")], "a network is classic or a file"),

@@ -15,7 +15,7 @@ from tallystick.cli import remote
 from tallystick.cli.exits import ExitCode
 from tallystick.consensus.classic import ClassicEngine
 from tallystick.model.block import Block, header_of
-from tallystick.model.network import CLASSIC
+from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
 
 from .fake_node import Answer, Asked, Respond, fake_node, problem
 from .running import run
@@ -26,9 +26,11 @@ TOKEN = "0123456789" + "abcdef"
 
 def chain(length: int, data: str = "data") -> list[Block]:
     engine = ClassicEngine(CLASSIC)
-    blocks = [CLASSIC.genesis]
+    blocks = [CLASSIC_GENESIS]
     while len(blocks) < length:
-        blocks.append(engine.seal(header_of(blocks[-1]), data, 1_700_000_000_000))
+        block = engine.seal(header_of(blocks[-1]), data, 1_700_000_000_000)
+        assert isinstance(block, Block)
+        blocks.append(block)
     return blocks
 
 

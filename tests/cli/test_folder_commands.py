@@ -15,7 +15,7 @@ from tallystick.cli.exits import ExitCode
 from tallystick.consensus import engine_for
 from tallystick.errors import StoreCorruptError
 from tallystick.model.block import Block, header_of
-from tallystick.model.network import CLASSIC
+from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
 from tallystick.storage.opening import open_store
 
 from .running import run, shell
@@ -24,9 +24,11 @@ ENGINE = engine_for(CLASSIC)
 
 
 def chain(length: int, data: str = "data") -> list[Block]:
-    blocks = [CLASSIC.genesis]
+    blocks = [CLASSIC_GENESIS]
     while len(blocks) < length:
-        blocks.append(ENGINE.seal(header_of(blocks[-1]), data, 1_700_000_000_000))
+        block = ENGINE.seal(header_of(blocks[-1]), data, 1_700_000_000_000)
+        assert isinstance(block, Block)
+        blocks.append(block)
     return blocks
 
 

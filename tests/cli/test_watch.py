@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 
 from tallystick.cli import view, watch
+from tallystick.cli.answers import ShownStatus
 from tallystick.cli.exits import ExitCode
-from tallystick.cli.remote import ShownStatus
 from tallystick.model.network import CLASSIC
 
 from .fake_node import Answer, Asked, Respond, fake_node, problem

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.consensus import engine_for
+from tallystick.consensus.classic import ClassicEngine
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.block import INDEX_MAX, Block, Body, UncheckedBlock, block_hash, header_of
+from tallystick.model.block import INDEX_MAX, Block, Body, Header, UncheckedBlock, block_hash, header_of
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
+from tallystick.model.sealed import HeaderFields, UncheckedSealed
 
-ENGINE = engine_for(CLASSIC)
+ENGINE = ClassicEngine(CLASSIC)
 NOW_MS = 1_700_000_000_123
 
 
@@ -189,3 +190,40 @@ def test_a_run_goes_up_to_the_greatest_index() -> None:
 
 def test_an_empty_run_is_a_run() -> None:
     assert ENGINE.check_run(7, "ab" * 32, []) == []
+
+
+# --- what blocks of other kinds have, and these have not ---------------------------------------------
+
+SEALED = UncheckedSealed(b"", HeaderFields(1, bytes(32), 0, 0, bytes(32), bytes(32), b""), (), "ab" * 32)
+
+
+@pytest.mark.parametrize(
+    ("ask", "rule"),
+    [
+        (lambda: ENGINE.read(b"TSB1"), Rule.HASH_MATCHES_CONTENT),
+        (lambda: ENGINE.check_alone(SEALED), Rule.HASH_MATCHES_CONTENT),
+        (lambda: ENGINE.check_run(0, CLASSIC_GENESIS.hash, [b"TSB1"]), Rule.HASH_MATCHES_CONTENT),
+        (lambda: ENGINE.survey([b"TSB1"], header_of(A1), nothing_before, NOW_MS), Rule.HASH_MATCHES_CONTENT),
+        (lambda: ENGINE.draft(header_of(A1), (), nothing_before, NOW_MS), Rule.NETWORK_TAKES_RECORDS),
+    ],
+)
+def test_what_belongs_to_another_kind_is_refused(ask: Callable[[], object], rule: Rule) -> None:
+    with pytest.raises(RuleViolation) as caught:
+        ask()
+    assert caught.value.rule is rule
+
+
+def nothing_before(header: Header, _: int) -> list[Header]:
+    return [header]
+
+
+def test_a_classic_block_comes_and_goes_whole() -> None:
+    """It holds no records, is worth one, wherever it stands, and needs no look at what is before it."""
+    assert ENGINE.check_alone(ENGINE.read(ENGINE.whole(A1))) == A1
+    assert ENGINE.check_run(0, CLASSIC_GENESIS.hash, [ENGINE.body(A1)]) == [A1]
+    assert ENGINE.place([A1], header_of(CLASSIC_GENESIS), nothing_before, 0) == [A1]
+    assert ENGINE.as_sent(A1) is A1
+    assert ENGINE.records(A1) == ()
+    assert ENGINE.room() == (0, 0)
+    assert (ENGINE.weight(header_of(A1)), ENGINE.least_weight(header_of(A1))) == (1, 0)
+    assert (ENGINE.takes_records, ENGINE.surveys) == (False, False)

@@ -14,14 +14,20 @@ import random
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import count
 
+from tallystick.consensus.work import SEAL_BYTES
+from tallystick.model.block import Body, WholeBlock
 from tallystick.model.limits import Limits
-from tallystick.node.effects import Dial, Effect, HangUp, Hold, Ping, Say, SayChain
+from tallystick.model.network import CLASSIC, Network
+from tallystick.model.sealed import FIXED_BYTES
+from tallystick.node.effects import Dial, Effect, HangUp, Hold, Mine, Ping, Say, SayChain
 from tallystick.node.inputs import (
     ChainSaid,
     DialFailed,
     Input,
+    Mined,
     PeerClosed,
     PeerDrained,
     PeerOpened,
@@ -43,6 +49,10 @@ REPEATED_AFTER_MS = 20_000
 LATENCY_MS = (1, 200)
 SPINNING = 10_000
 CLOCKS_APART_MS = 86_400_000
+SEALED_CLOCKS_APART_MS = 60_000
+"""Where blocks may be dated two minutes ahead, clocks that are further apart keep nodes apart."""
+
+SEARCH_MS = 20_000.0
 
 
 @dataclass(eq=False, slots=True)
@@ -73,9 +83,13 @@ class World:
         limits: Limits | None = None,
         books: Collection[int] = (),
         dialect: Dialect = Dialect.CLASSIC,
+        *,
+        network: Network = CLASSIC,
+        miners: Collection[int] = (),
     ) -> None:
         """Make as many nodes as `links` has keys; each dials the nodes it is mapped to. Those in `books` are
-        the book's, and dial nobody; with them everybody speaks the classic dialect, with others `dialect`."""
+        the book's, and dial nobody; with them everybody speaks the classic dialect, with others `dialect`. Those of
+        `miners` look for blocks in a `network` where they have to be found, and find one when luck has it."""
         self._dialect = dialect
         self.random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self.mono_ms = 0
@@ -83,12 +97,25 @@ class World:
         self.ahead_ms: list[int] = []
         """How much each node's clocks are ahead of the world's."""
         for node in sorted(links):
-            self.ahead_ms.append(self.random.randrange(CLOCKS_APART_MS))
+            apart_ms = CLOCKS_APART_MS if network.rules is None else SEALED_CLOCKS_APART_MS
+            self.ahead_ms.append(self.random.randrange(apart_ms))
             if node in books:
                 self.nodes.append(BookPlayer(timestamps_as_text=self.random.random() < 0.5))
             else:
                 dial = [f"ws://{other}:1" for other in links[node]]
-                self.nodes.append(Player(limits, dial=dial, seed=seed * 1000 + node, mono_ms=self.ahead_ms[node]))
+                self.nodes.append(
+                    Player(
+                        limits,
+                        dial=dial,
+                        seed=seed * 1000 + node,
+                        mono_ms=self.ahead_ms[node],
+                        network=network,
+                        mines=node in miners,
+                    )
+                )
+        self.mean_search_ms: float | None = SEARCH_MS
+        """How long a miner looks for a block on average; None: nobody finds any."""
+
         self.down: set[int] = set()
         self.cut: set[frozenset[int]] = set()
         self.acknowledged: list[str] = []
@@ -161,7 +188,8 @@ class World:
             self.restart(node)
 
     def chains(self) -> list[list[str]]:
-        return [[block.hash for block in node.chain()] for node in self.nodes]
+        held = [node.blocks() if isinstance(node, Player) else node.chain() for node in self.nodes]
+        return [[block.hash for block in chain] for chain in held]
 
     @property
     def players(self) -> list[Player]:
@@ -207,10 +235,20 @@ class World:
                     self._break(self._links[node, peer])
             case Dial(address):
                 self._dial(node, address)
+            case Mine():
+                self._search(node, effect)
             case Hold():
                 raise AssertionError("an honest peer was held back")
             case _:
                 pass
+
+    def _search(self, node: int, job: Mine) -> None:
+        """Find what is looked for, after a while that has no memory (a Poisson process, as searching is)."""
+        if self.mean_search_ms is None:
+            return
+        nonce = next(n for n in count() if sha256(job.head + n.to_bytes(8, "big")).digest() <= job.target)
+        delay_ms = int(self.random.expovariate(1 / self.mean_search_ms))
+        self._at(self.mono_ms + delay_ms, node, Mined(job.number, nonce))
 
     def _dial(self, node: int, address: str) -> None:
         other = int(address.removeprefix("ws://").removesuffix(":1"))
@@ -245,9 +283,9 @@ class World:
     def _count_bodies(self, ends: frozenset[int], frame: bytes) -> None:
         match codec.decode(frame):
             case Push(block):
-                self.crossings[ends, block.hash] += 1
+                self.crossings[ends, _name_of(block)] += 1
             case Blocks(_, blocks, _) | Headers(_, _, blocks, _):
-                self.crossings.update((ends, block.hash) for block in blocks)
+                self.crossings.update((ends, _name_of(block)) for block in blocks)
 
     def _break(self, link: Link) -> None:
         if link.open:
@@ -255,3 +293,8 @@ class World:
             for node, peer in link.ends:
                 self._links.pop((node, peer), None)
                 self._at(self.mono_ms, node, PeerClosed(peer, "the link broke"))
+
+
+def _name_of(block: Body | WholeBlock | bytes) -> bytes:
+    """The hash of a block as it crosses a link; a sealed one begins with its header."""
+    return sha256(block[: FIXED_BYTES + SEAL_BYTES]).digest() if isinstance(block, bytes) else block.hash

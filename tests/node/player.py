@@ -12,10 +12,12 @@ import msgspec
 from tallystick.chain.contracts import Reader, Store
 from tallystick.chain.writes import Write
 from tallystick.consensus import engine_for
+from tallystick.consensus.classic import ClassicEngine
 from tallystick.errors import RuleViolation
 from tallystick.model.block import Block, UncheckedBlock, header_of
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC, Network
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import Effect, HangUp, Log, Reply, SaveAddresses, Say
 from tallystick.node.inputs import AddPeer, Ban, Input, Now, PeerOpened, PeerSaid, Post, RemovePeer, Tick, Unban
 from tallystick.node.machine import Node
@@ -47,6 +49,7 @@ class Player:
         network: Network = CLASSIC,
         discover: bool = False,
         listen_port: int = 0,
+        mines: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self.entropy = random.Random(seed)  # noqa: S311 - repeatable, not secret
@@ -59,11 +62,12 @@ class Player:
             dial=tuple(dial),
             discover=discover,
             max_reorg=max_reorg,
+            mines=mines,
         )
         self.addresses: bytes | None = None
         """The book, as it was last saved."""
         if store is None or reader is None:
-            memory = MemoryStore(CLASSIC, self.limits)
+            memory = MemoryStore(network, self.limits)
             store, reader = memory, MemoryReader(memory, self.limits)
         self.store: Store = store
         self.reader: Reader = reader
@@ -190,11 +194,19 @@ class Player:
     def logged(self, event: str) -> bool:
         return any(line.event == event for line in self.all(Log))
 
-    def chain(self) -> list[Block]:
-        blocks: list[Block] = []
+    def blocks(self) -> list[AnyBlock]:
+        """The best chain, of whatever kind."""
+        blocks: list[AnyBlock] = []
         while page := self.reader.page(len(blocks), 1_000):
             blocks += page
         return blocks
+
+    def chain(self) -> list[Block]:
+        """The best chain of a classic network."""
+        blocks = self.blocks()
+        chain = [block for block in blocks if isinstance(block, Block)]
+        assert len(chain) == len(blocks)
+        return chain
 
     def data(self) -> list[str]:
         return [block.data for block in self.chain()]
@@ -202,9 +214,9 @@ class Player:
 
 def grow(parent: Block, *data: str) -> list[Block]:
     """Blocks of somebody else, each on the one before."""
-    blocks = []
+    engine, blocks = ClassicEngine(CLASSIC), []
     for each in data:
-        parent = engine_for(CLASSIC).seal(header_of(parent), each, WALL_MS)
+        parent = engine.seal(header_of(parent), each, WALL_MS)
         blocks.append(parent)
     return blocks
 

@@ -9,16 +9,20 @@ from typing import TypeVar
 
 import msgspec
 
-from tallystick.model.block import Block
+from tallystick.consensus.classic import ClassicEngine
+from tallystick.errors import Rule
+from tallystick.model.block import Block, Body
+from tallystick.model.limits import Limits
+from tallystick.model.network import CLASSIC
 from tallystick.model.network import CLASSIC_GENESIS as GENESIS
 from tallystick.node.effects import Effect, HangUp, Say
-from tallystick.node.inputs import PeerClosed, PeerOpened, PeerSaid
-from tallystick.node.serving import body_of, whole_of
+from tallystick.node.inputs import PeerClosed, PeerOpened, PeerSaid, Post
 from tallystick.wire.dialect import Dialect
 from tallystick.wire.identity import KEY_BYTES, Ed25519Identity, Identity
 from tallystick.wire.native import codec
 from tallystick.wire.native.handshake import Handshake, Side
 from tallystick.wire.native.messages import (
+    WEIGHT_BYTES,
     Announce,
     Blocks,
     GetBlocks,
@@ -32,15 +36,37 @@ from tallystick.wire.native.messages import (
     Push,
     Tip,
 )
-from tests.node.player import Player
+from tallystick.wire.reactions import Close
+from tests.node.player import Player, grow
 
 M = TypeVar("M", bound=Message)
 
+body_of, whole_of = ClassicEngine(CLASSIC).body, ClassicEngine(CLASSIC).whole
+"""A block as part of a run, and as one that stands alone."""
+
 _numbers = count(1_000)
+
+NOWHERE = bytes(32)
+"""The hash of no block."""
+
+ADDRESS = "ws://10.0.0.9:1"
+"""Of a peer that we dial."""
 
 
 def point(block: Block) -> Point:
     return Point(block.index, bytes.fromhex(block.hash))
+
+
+def weight_of(block: Block) -> bytes:
+    """What the branch that ends in a block weighs, as peers say it."""
+    return block.index.to_bytes(WEIGHT_BYTES, "big")
+
+
+def bodies_of(reply: Headers) -> list[Body]:
+    """The blocks of an answer, all of which are classic ones."""
+    bodies = [body for body in reply.blocks if isinstance(body, Body)]
+    assert len(bodies) == len(reply.blocks)
+    return bodies
 
 
 def identity_of(name: str) -> Ed25519Identity:
@@ -59,7 +85,7 @@ def hello_of(identity: Identity, tip: Block, number: int) -> Hello:
         role=0,
         listen_port=0,
         agent="peer/1",
-        tip=Tip(point(tip), tip.index.to_bytes(32, "big")),
+        tip=Tip(point(tip), weight_of(tip)),
         final=None,
         frame_bytes=4_194_304,
         requests=2,
@@ -168,10 +194,10 @@ class NativePeer:
         self.inbox.clear()
 
     def pushes(self, *blocks: Block) -> None:
-        self.says(*(Push(whole_of(block)) for block in blocks))
+        self.says(*(Push(whole_of(block), weight_of(block)) for block in blocks))
 
     def announces(self, *blocks: Block) -> None:
-        self.says(Announce(tuple(map(point, blocks))))
+        self.says(Announce(tuple(map(point, blocks)), weight_of(blocks[-1])))
 
     # --- an honest node ------------------------------------------------------------------------
 
@@ -218,3 +244,42 @@ def told(peers: Sequence[NativePeer], effects: Sequence[Effect]) -> None:
     """Each of several peers reads what was said to it."""
     for peer in peers:
         peer.reads(effects)
+
+
+# --- what tests ask of them --------------------------------------------------------------------------
+
+
+def chain(length: int, name: str = "a", fork: Sequence[Block] = (GENESIS,)) -> list[Block]:
+    """A chain of somebody else: genesis, or whatever it grows on, and so many blocks."""
+    return [*fork, *grow(fork[-1], *(f"{name}{number}" for number in range(length)))]
+
+
+def forged(block: Block) -> Block:
+    """The same with other data: its hash does not fit."""
+    return msgspec.structs.replace(block, data=block.data + "!")
+
+
+def is_dropped(peer: NativePeer, rule: Rule, code: Close) -> bool:
+    """It was hung up on, for this."""
+    assert peer.closed is not None, "it is still connected"
+    dropped = peer.node.node.status(peer.node.now, peer.node.store).dropped
+    return (peer.closed.code, dropped[0]["rule"]) == (code, rule)
+
+
+def is_remembered(peer: NativePeer) -> bool:
+    """Neither its address nor its key may come back."""
+    subjects = {each.subject for each in peer.node.node.banned(peer.node.now)}
+    ip = peer.remote.rpartition(":")[0]
+    assert peer.node.welcomes(ip, Dialect.NATIVE) == (ip not in subjects)
+    return {ip, peer.key} <= subjects
+
+
+def is_forgiven(peer: NativePeer) -> bool:
+    return not peer.node.node.banned(peer.node.now)
+
+
+def with_blocks(count: int, limits: Limits | None = None) -> tuple[Player, list[Block]]:
+    """A node with so many posts of its own, and its chain."""
+    node = Player(limits)
+    node.tell(*(Post(number, f"ours {number}") for number in range(count)))
+    return node, node.chain()

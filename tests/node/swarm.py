@@ -21,7 +21,7 @@ from tallystick.node.inputs import Input, PeerClosed, PeerProgressed, PeerSaid
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import GetAddrs, GetBlocks, GetHeaders, Headers, Message, Part, Ping, Point, Pong
 from tests.node.player import Player
-from tests.node.strangers import NativePeer, headers_of
+from tests.node.strangers import NativePeer, bodies_of, headers_of
 
 PROGRESS_MS = 250
 COMES_AGAIN_MS = 1_000
@@ -214,7 +214,7 @@ class Swarm:
         match lie:
             case "hash" if reply.blocks and reply.parent.index >= 20:
                 at = self.random.randrange(len(reply.blocks))
-                wrong = change(reply.blocks[at], data="forged")
+                wrong = change(bodies_of(reply)[at], data="forged")
                 return change(reply, blocks=(*reply.blocks[:at], wrong, *reply.blocks[at + 1 :]))
             case "order" if len(reply.blocks) > 1:
                 return change(reply, blocks=reply.blocks[::-1])

@@ -7,8 +7,7 @@ from tallystick.node.effects import Dial
 from tallystick.node.inputs import PeerClosed
 from tallystick.wire.native.messages import Address, Addrs, GetAddrs
 from tests.node.player import Player
-from tests.node.strangers import NativePeer
-from tests.node.test_native import ADDRESS
+from tests.node.strangers import ADDRESS, NativePeer
 
 
 def publics(count: int) -> tuple[Address, ...]:

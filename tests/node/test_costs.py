@@ -9,12 +9,11 @@ from tallystick.model.block import Block
 from tallystick.model.limits import KIB, MIB, MINUTE_MS, SECOND_MS, Limits
 from tallystick.model.network import CLASSIC_GENESIS as GENESIS
 from tallystick.node.effects import Hold
-from tallystick.node.serving import whole_of
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import Announce, Blocks, GetBlocks, GetHeaders, Part, Point, Push
 from tallystick.wire.native.session import NativeSession
 from tests.node.player import Player, grow
-from tests.node.strangers import NativePeer, point, serve, told
+from tests.node.strangers import NativePeer, point, serve, told, weight_of, whole_of
 
 THRIFTY = Limits(received_bytes_per_minute=100 * KIB)
 
@@ -62,7 +61,12 @@ def test_messages_that_bring_nothing_are_read_ever_slower() -> None:
     """Catalogue rows 2 and 35: of a later version, known already, old, or linked to nothing we have."""
     known = grow(GENESIS, "known")[0]
     stray = grow(grow(GENESIS, "a")[0], "b")[0]
-    for message in (Announce((point(known),)), Push(whole_of(known)), Push(whole_of(stray)), None):
+    for message in (
+        Announce((point(known),), weight_of(known)),
+        Push(whole_of(known), weight_of(known)),
+        Push(whole_of(stray), weight_of(stray)),
+        None,
+    ):
         node = Player(THRIFTY)
         peer = NativePeer(node).joins()
         peer.pushes(known)
@@ -133,8 +137,8 @@ def test_what_makes_our_chain_longer_or_is_news_is_not_held_back() -> None:
     theirs = chain(800)
     peer, teller = NativePeer(node, "pushes").joins(), NativePeer(node, "tells").joins()
     for block in theirs[1:]:
-        assert not held_ms(peer, codec.encode(Push(whole_of(block))))
-        assert not held_ms(teller, codec.encode(Announce((point(block),))))
+        assert not held_ms(peer, codec.encode(Push(whole_of(block), weight_of(block))))
+        assert not held_ms(teller, codec.encode(Announce((point(block),), weight_of(block))))
     assert node.chain() == theirs
 
 

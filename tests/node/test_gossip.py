@@ -9,8 +9,7 @@ from tallystick.model.network import CLASSIC_GENESIS as GENESIS
 from tallystick.node.inputs import PeerDrained, Post
 from tallystick.wire.native.messages import Announce, GetBlocks, Ping, Push
 from tests.node.player import Player
-from tests.node.strangers import NativePeer, point, told
-from tests.node.test_native import ADDRESS, chain
+from tests.node.strangers import ADDRESS, NativePeer, chain, point, told, weight_of, whole_of
 
 
 @pytest.fixture
@@ -36,8 +35,8 @@ def test_who_dialled_pushes_and_the_other_announces(node: Player) -> None:
     ours, theirs = dialled(node), NativePeer(node, "theirs").joins()
     told([ours, theirs], node.tell(Post(1, "new")))
     block = node.chain()[1]
-    assert ours.takes(Push).block.hash == point(block).hash
-    assert theirs.takes(Announce).points == (point(block),)
+    assert ours.takes(Push) == Push(whole_of(block), weight_of(block))
+    assert theirs.takes(Announce) == Announce((point(block),), weight_of(block))
     assert ours.inbox == theirs.inbox == []
 
 

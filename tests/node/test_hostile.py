@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tallystick.consensus import engine_for
+from tallystick.consensus.classic import ClassicEngine
 from tallystick.errors import Rule
 from tallystick.model.block import Block, block_hash, header_of
 from tallystick.model.limits import Limits
@@ -64,7 +64,7 @@ LIMITS = Limits(
     index_batch=5,
     query_all_patience_ms=1_000,
 )
-ENGINE = engine_for(CLASSIC)
+ENGINE = ClassicEngine(CLASSIC)
 ADDRESSES = [f"ws://{name}:1" for name in "abcd"]
 REMOTES = ["127.0.0.1:1", "8.8.8.8:1", "8.8.4.4:1", "[2001:db8::1]:1", "1.1.1.1:1"]
 

@@ -12,20 +12,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from tallystick.errors import RuleViolation
-from tallystick.model.block import header_of
+from tallystick.model.block import Block, header_of
 from tallystick.node.effects import Effect, Say
 from tallystick.node.inputs import PeerOpened, PeerProgressed, PeerSaid
-from tallystick.node.serving import whole_of
 from tallystick.wire.dialect import Dialect
 from tallystick.wire.native import codec
 from tallystick.wire.native.handshake import Handshake, Side
 from tallystick.wire.native.messages import (
+    WEIGHT_BYTES,
     Addrs,
     Announce,
     Blocks,
     GetAddrs,
     GetBlocks,
     GetHeaders,
+    GetRecords,
+    GetSurvey,
     Headers,
     Hello,
     Message,
@@ -36,11 +38,18 @@ from tallystick.wire.native.messages import (
     Request,
 )
 from tests.node.player import WALL_MS
-from tests.node.strangers import headers_of, hello_of, identity_of, point
+from tests.node.strangers import headers_of, hello_of, identity_of, point, whole_of
 from tests.node.test_hostile import ENGINE, LIMITS, REMOTES, Hostile, picks
-from tests.wire.native.vocabulary import messages
+from tests.wire.native.vocabulary import SEALED, messages
 
 NAMES = ["a", "b", "c", "d"]
+
+boasts = st.sampled_from([0, 0, 0, 1, 100, 2**255])
+
+
+def claimed(index: int, boast: int) -> bytes:
+    """What a chain of so many blocks is said to weigh, by somebody who boasts."""
+    return (index + boast).to_bytes(WEIGHT_BYTES, "big")
 
 
 class Fiend:
@@ -186,18 +195,18 @@ class HostileNative(Hostile):
 
     # --- what could be true ----------------------------------------------------------------------
 
-    @rule(who=picks, pick=picks, count=st.integers(1, 3))
-    def blocks_are_pushed(self, who: int, pick: int, count: int) -> None:
+    @rule(who=picks, pick=picks, count=st.integers(1, 3), boast=boasts)
+    def blocks_are_pushed(self, who: int, pick: int, count: int, boast: int) -> None:
         if (fiend := self.fiend(who)) is not None:
             for block in self.chain_to(pick)[1:][-count:]:
-                self.sends(fiend, codec.encode(Push(whole_of(block))))
+                self.sends(fiend, codec.encode(Push(whole_of(block), claimed(block.index, boast))))
 
-    @rule(who=picks, pick=picks, count=st.integers(1, 8), further=st.sampled_from([0, 0, 1, 2, 100]))
-    def blocks_are_announced(self, who: int, pick: int, count: int, further: int) -> None:
+    @rule(who=picks, pick=picks, count=st.integers(1, 8), further=st.sampled_from([0, 0, 1, 2, 100]), boast=boasts)
+    def blocks_are_announced(self, who: int, pick: int, count: int, further: int, boast: int) -> None:
         """Some that exist, and some that nobody has."""
         if (fiend := self.fiend(who)) is not None:
             points = [Point(each.index + further, point(each).hash) for each in self.chain_to(pick)[-count:]]
-            self.sends(fiend, codec.encode(Announce(tuple(points))))
+            self.sends(fiend, codec.encode(Announce(tuple(points), claimed(points[-1].index, boast))))
 
     @rule(who=picks, pick=picks, stop=st.none() | picks, most=st.integers(1, 9), plan=st.booleans())
     def headers_are_asked_for(self, who: int, pick: int, stop: int | None, most: int, *, plan: bool) -> None:
@@ -256,6 +265,8 @@ class HostileNative(Hostile):
                 return Blocks(request.id, found, gone)
             case GetAddrs():
                 return Addrs(request.id, ())
+            case GetSurvey() | GetRecords():
+                raise AssertionError("it has no meaning in a classic network")
 
     @staticmethod
     def twisted(reply: Reply, how: int, at: int) -> Reply:  # noqa: PLR0911 - a lie a case
@@ -266,6 +277,7 @@ class HostileNative(Hostile):
             case ((1 | 2 | 3), (Headers() | Blocks())) if reply.blocks:
                 at %= len(reply.blocks)
                 block = reply.blocks[at]
+                assert not isinstance(block, bytes)
                 changed = [
                     change(block, data="!"),
                     change(block, hash=bytes(32)),
@@ -280,6 +292,8 @@ class HostileNative(Hostile):
                 return change(reply, plan=tuple(bytes([n]) * 32 for n in range(at % 32)))
             case 7, (Headers() | Blocks()):
                 return change(reply, blocks=())
+            case 8, (Headers() | Blocks()) if reply.blocks:
+                return change(reply, blocks=(*reply.blocks[:-1], SEALED))
         return reply
 
     # --- what must hold ------------------------------------------------------------------------
@@ -288,7 +302,9 @@ class HostileNative(Hostile):
     def what_is_fetched_is_bounded_and_accounted_for(self) -> None:
         fetching = self.node.node._native.fetching
         sync, batches = fetching.sync, fetching.sync._batches
-        assert sync._waiting_bytes == sum(len(block.data) for batch in batches for block in batch.blocks)
+        assert sync._waiting_bytes == sum(
+            len(block.data) for batch in batches for block in batch.blocks if isinstance(block, Block)
+        )
         assert len(batches) <= LIMITS.window_batches + 33
         for peer, candidate in sync._candidates.items():
             under_way = sum(batch.peer == peer for batch in [*batches, *sync._abandoned])
@@ -296,7 +312,7 @@ class HostileNative(Hostile):
         assert {batch.peer for batch in batches} - {None} <= set(sync._candidates) <= set(self.open)
         assert sync.is_active or not batches
         assert fetching._left_staged or fetching._staged is None
-        assert sync.is_active or not fetching._left_staged or self.node.node._native._wanted is not None
+        assert sync.is_active or not fetching._left_staged or self.node.node._native._arrivals._wanted is not None
         unfinished = sum(session.unfinished_bytes for _, session in self.node.node._peers.native())
         assert unfinished <= LIMITS.window_bytes
 

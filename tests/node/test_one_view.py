@@ -11,12 +11,11 @@ from tallystick.model.block import Block
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC_GENESIS as GENESIS
 from tallystick.node.inputs import PeerSaid, Tick
-from tallystick.node.serving import whole_of
 from tallystick.wire import classic
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import Announce, GetHeaders, Push
 from tests.node.player import Player, grow
-from tests.node.strangers import NativePeer, point, serve
+from tests.node.strangers import NativePeer, point, serve, weight_of, whole_of
 
 BATCH = 10
 
@@ -37,7 +36,7 @@ def test_a_pushed_switch_in_the_middle_of_a_sync_stops_nobody() -> None:
     lead.says(lead.headers(third))
     last = PeerSaid(lead.number, codec.encode(lead.headers(second)))
     aside = PeerSaid(1, classic.response(rival[:1]))
-    push = PeerSaid(liar.number, codec.encode(Push(whole_of(rival[1]))))
+    push = PeerSaid(liar.number, codec.encode(Push(whole_of(rival[1]), weight_of(rival[1]))))
     lead.reads(node.tell(last, aside, push))
     assert node.chain()[-1] == rival[-1]
     lead.reads(node.wait(0))
@@ -52,7 +51,7 @@ def test_after_a_switch_the_blocks_of_the_new_branch_are_announced() -> None:
     giver.serves()
     other.forgets()
     giver.pushes(rival[0])
-    other.reads(node.tell(PeerSaid(giver.number, codec.encode(Push(whole_of(rival[1]))))))
+    other.reads(node.tell(PeerSaid(giver.number, codec.encode(Push(whole_of(rival[1]), weight_of(rival[1]))))))
     assert node.chain() == [*blocks[:4], *rival]
     assert other.takes(Announce).points == tuple(map(point, [*blocks[:4], *rival]))
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 from tallystick.chain.chain import Chain
 from tallystick.consensus import engine_for
-from tallystick.model.block import Block
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import Log
 from tallystick.node.fetching import Fetching
+from tallystick.node.inputs import Moment, Now
 from tallystick.node.progress import REPORT_EVERY_MS, Progress
+from tallystick.storage.memory import MemoryStore
 from tallystick.wire.native.messages import Point
-from tests.chain.naive import NaiveStore
-from tests.node.player import grow
+from tests.node.player import WALL_MS, grow
 
 LIMITS = Limits(batch_blocks=10)
 LEAD = 1
@@ -25,13 +27,13 @@ class Course:
 
     def __init__(self, target: int) -> None:
         self.blocks = grow(CLASSIC_GENESIS, *(f"block {number}" for number in range(target)))
-        self.store = NaiveStore()
+        self.store = MemoryStore(CLASSIC, LIMITS)
         engine = engine_for(CLASSIC)
         self.fetching = Fetching(engine, Chain(engine, CLASSIC_GENESIS, LIMITS), LIMITS)
         self.progress = Progress(self.fetching, LIMITS)
         self.fetching.sync.claims(LEAD, target, target)
 
-    def gets(self, count: int, now_ms: int) -> Sequence[Block]:
+    def gets(self, count: int, now_ms: int) -> Sequence[AnyBlock]:
         """The next blocks arrive and are connected."""
         sync = self.fetching.sync
         for ask in sync.asks(0, now_ms, lambda _: 0):
@@ -39,9 +41,13 @@ class Course:
             ask.batch.at = Point(parent.index, bytes.fromhex(parent.hash))
             run = self.blocks[parent.index : parent.index + count]
             sync.received(ask.batch, run, (), now_ms)
-        change, _ = self.fetching.connect(now_ms, self.store)
+        moment = Moment(Now(WALL_MS + now_ms, now_ms), random.Random(0), self.store)  # noqa: S311 - nobody draws
+        change, _, blame = self.fetching.connect(moment)
+        assert blame is None
+        self.store.begin()
         for write in change.writes:
             self.store.apply(write)
+        self.store.commit()
         self.fetching.settle(now_ms)
         return change.appended
 

@@ -13,8 +13,8 @@ from tallystick.model.limits import MINUTE_MS, Limits
 from tallystick.model.network import CLASSIC_GENESIS as GENESIS
 from tallystick.node.inputs import Post
 from tests.node.player import Player, grow
+from tests.node.strangers import chain
 from tests.node.swarm import HONEST, MANNERS, Manner, Swarm
-from tests.node.test_native import chain
 
 LIMITS = Limits(
     batch_blocks=10,

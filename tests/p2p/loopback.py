@@ -19,11 +19,13 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from tallystick.chain.contracts import Fork, Found
+from tallystick.chain.contracts import Fork, Found, Known, Shown
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import Limits
+from tallystick.model.log import Node as LogNode
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS, Network
+from tallystick.model.record import Record
 from tallystick.node.effects import Admit, Dial
 from tallystick.node.inputs import DialFailed, Input, PeerClosed, PeerOpened, PeerSaid
 from tallystick.node.ports import Banned, Status
@@ -88,6 +90,21 @@ class ListReader:
     def find(self, hash: str) -> Found | None:
         raise NotImplementedError
 
+    def header(self, index: int) -> Header | None:
+        raise NotImplementedError
+
+    def header_bytes(self, index: int) -> bytes | None:
+        raise NotImplementedError
+
+    def records_of(self, id: str) -> Sequence[Shown]:
+        raise NotImplementedError
+
+    def records(self, after: int, count: int) -> Sequence[Shown]:
+        raise NotImplementedError
+
+    def hashes(self, size: int, nodes: Sequence[LogNode]) -> Sequence[bytes]:
+        raise NotImplementedError
+
     def forks(self, count: int) -> Sequence[Fork]:
         raise NotImplementedError
 
@@ -102,6 +119,7 @@ class RecordingLedger:
     limits: Limits = field(default_factory=Limits)
     network: Network = CLASSIC
     reader: ListReader = field(default_factory=ListReader)
+    takes_records: bool = False
     unwelcome: Rule | None = None
     """Why nobody may dial us."""
 
@@ -180,6 +198,15 @@ class RecordingLedger:
             raise RuleViolation(Rule.PEERS_WITHIN_LIMIT, f"{most} of them have dialled us")
 
     async def post(self, data: str) -> Block:
+        raise NotImplementedError
+
+    async def post_records(self, records: Sequence[Record]) -> Sequence[Known]:
+        raise NotImplementedError
+
+    async def post_and_wait(self, record: Record, wait_ms: int) -> Block | Known:
+        raise NotImplementedError
+
+    async def erase(self, id: str) -> None:
         raise NotImplementedError
 
     async def add_peer(self, address: str) -> None:

@@ -24,11 +24,12 @@ from tallystick.chain.writes import (
 )
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import LIMITS, Limits
-from tallystick.model.network import CLASSIC
+from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
+from tallystick.model.sealed import AnyBlock
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 
-GENESIS = CLASSIC.genesis
+GENESIS = CLASSIC_GENESIS
 TIME = 1_700_000_000
 
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - for `tempfile`, which picks the name
@@ -41,6 +42,12 @@ SMALL = replace(
 
 WIDE = replace(SMALL, side_bytes=10**9, page_bytes=10**9, fork_blocks=10**6)
 """Pages are small, nothing is dropped or cut."""
+
+
+def classic(block: AnyBlock) -> Block:
+    """A block of the network that these are about."""
+    assert isinstance(block, Block)
+    return block
 
 
 def child(parent: Block, data: str = "", timestamp: int = TIME) -> Block:
@@ -57,7 +64,7 @@ def branch(parent: Block, *texts: str) -> list[Block]:
     return blocks
 
 
-def switch(old_tip: Block, fork: Block, new_tip: Block) -> Switch:
+def switch(old_tip: AnyBlock, fork: AnyBlock, new_tip: AnyBlock) -> Switch:
     return Switch(fork.index, old_tip.index, new_tip.hash, new_tip.index)
 
 
@@ -128,16 +135,13 @@ class Twin:
         match write:
             case Append(blocks, marks):
                 for block, mark in zip(blocks, marks or [None] * len(blocks), strict=True):
-                    self._append(block, mark)
+                    self._append(classic(block), mark)
             case AddSide(blocks, staged):
-                for block in blocks:
+                for block in map(classic, blocks):
                     self.blocks[block.hash] = block
-                    if block.hash in self.best or block.hash in self.aside:
-                        continue
-                    if staged:
+                    if staged and block.hash not in self.best:
                         self.staged.add(block.hash)
-                    else:
-                        self.staged.discard(block.hash)
+                    elif block.hash not in self.best + self.aside:
                         self.aside.append(block.hash)
             case DropStaged():
                 self.staged = set()
@@ -273,5 +277,5 @@ def that_fit(duties: Sequence[Duty], limits: Limits) -> list[Duty]:
 def read_all(reader: Reader) -> list[Block]:
     blocks: list[Block] = []
     while page := reader.page(len(blocks), 3):
-        blocks.extend(page)
+        blocks.extend(map(classic, page))
     return blocks

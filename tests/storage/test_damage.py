@@ -15,7 +15,7 @@ from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.network import CLASSIC
 from tallystick.storage.opening import open_reader, open_store
 from tallystick.storage.verify import verify
-from tests.storage.kit import GENESIS, WIDE, branch, commit, on_disk, switch
+from tests.storage.kit import GENESIS, WIDE, branch, classic, commit, on_disk, switch
 
 TEXTS = [f"This is the text of block {i}, long enough to be found in the file. " * 4 for i in range(1, 61)]
 BLOCKS = branch(GENESIS, *TEXTS)
@@ -72,10 +72,11 @@ def run(path: Path) -> None:
         store.side(BLOCKS[20].hash)
         tip = reader.tip()
         store.begin()
-        store.apply(Append(branch(reader.block(tip.index) or GENESIS, "next")))
+        last = classic(reader.block(tip.index) or GENESIS)
+        store.apply(Append(branch(last, "next")))
         store.commit()
         store.begin()
-        store.apply(switch(branch(reader.block(tip.index) or GENESIS, "next")[0], BLOCKS[9], BLOCKS[-1]))
+        store.apply(switch(branch(last, "next")[0], BLOCKS[9], BLOCKS[-1]))
         store.rollback()
     finally:
         reader.close()

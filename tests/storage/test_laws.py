@@ -102,6 +102,20 @@ class StoreLaws(RuleBasedStateMachine):
         hashes = data.draw(st.lists(st.sampled_from(sorted(self.running.blocks)), max_size=4))
         self.write(AddSide([self.running.blocks[hash] for hash in hashes if self.running.blocks[hash].index], staged))
 
+    @rule(data=st.data())
+    def stage_branch(self, data: st.DataObject) -> None:
+        """A branch arrives of which we have some or all beside the chain."""
+        kept = [hash for hash in self.running.aside if self.running.path_to(hash)]
+        if kept:
+            path = self.running.path_to(data.draw(st.sampled_from(kept))) or []
+            self.write(AddSide([self.running.blocks[hash] for hash in path], staged=True))
+
+    @rule(number=st.integers(0, 9))
+    def flood(self, number: int) -> None:
+        """Somebody sends so much that nothing older is left beside the chain but our own, and what is staged."""
+        texts = [f"{number}{at}" + "x" * 150 for at in range(8)]
+        self.write(AddSide([child(GENESIS, text) for text in texts]))
+
     @rule()
     def drop_staged(self) -> None:
         self.write(DropStaged())

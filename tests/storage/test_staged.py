@@ -103,12 +103,46 @@ def test_a_staged_block_that_comes_again_by_itself_is_a_fork_like_any_other(open
         assert kept(store, *b) == ["b1", "b2", "b3"]
         commit(store, DropStaged())
         assert kept(store, *b) == ["b1", "b2"]
-        commit(store, AddSide(b, staged=True))
-        assert kept(store, *b) == ["b1", "b2", "b3"], "those that were kept are left as they are"
-        assert tips(reader) == [b[1].hash]
         spam = [branch(GENESIS, f"s{i}")[0] for i in range(2)]
         commit(store, AddSide(spam))
-        assert kept(store, *b) == ["b3"], "and they count"
+        assert kept(store, *b) == [], "and they count"
+
+
+@pytest.mark.parametrize("first", ["aside", "staged"])
+@pytest.mark.parametrize("pushed", [[0], [1, 2], [0, 1, 2, 3]])
+def test_what_a_staged_branch_stands_on_is_not_dropped_with_what_is_aside(
+    opener: Opener, first: str, pushed: list[int]
+) -> None:
+    """Catalogue row 104: anybody can fill what is beside the chain, and whatever that pushes out, a branch that is
+    arriving has no hole."""
+    with opener(replace(WIDE, side_bytes=300, side_block_bytes=100)) as (store, reader):
+        a, b = branch(GENESIS, "a1", "a2", "a3"), branch(GENESIS, "b1", "b2", "b3", "b4")
+        commit(store, Append(a))
+        arrives = AddSide(b, staged=True)
+        comes_alone = [AddSide([b[at]]) for at in pushed]
+        commit(store, *([*comes_alone, arrives] if first == "aside" else [arrives, *comes_alone]))
+        commit(store, AddSide([branch(GENESIS, f"s{i}" * 20)[0] for i in range(9)]))
+        assert [reader.find(block.hash) for block in b] == [None] * 4
+        assert kept(store, *b) == ["b1", "b2", "b3", "b4"]
+        commit(store, switch(a[-1], GENESIS, b[-1]))
+        assert list(reader.page(1, 9)) == b
+        commit(store, DropStaged())
+        assert list(reader.page(1, 9)) == b
+
+
+def test_a_block_that_is_aside_and_staged_leaves_both_when_it_is_followed(pair: Pair) -> None:
+    store, reader = pair
+    b = branch(GENESIS, "b1", "b2", "b3")
+    commit(store, AddSide(b), AddSide(b, staged=True), Append(b[:1]))
+    assert kept(store, *b) == ["b2", "b3"]
+    commit(store, switch(b[0], b[0], b[1]))
+    assert kept(store, *b) == ["b3"]
+    assert tips(reader) == [b[2].hash]
+    c = branch(GENESIS, "c1", "c2", "c3")
+    commit(store, AddSide(c, staged=True), switch(b[1], GENESIS, c[-1]))
+    assert tips(reader) == [b[2].hash]
+    commit(store, DropStaged())
+    assert kept(store, *b) == ["b1", "b2", "b3"]
 
 
 def test_a_fork_on_top_of_what_was_staged_outlives_it(pair: Pair) -> None:

@@ -13,7 +13,7 @@ from tallystick.chain.writes import OWN, AddSide, Append
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.block import block_hash
 from tallystick.model.network import CLASSIC
-from tallystick.storage import verify as module
+from tallystick.storage import verify_chain as module
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
 from tests.storage.kit import GENESIS, WIDE, branch, commit, on_disk, switch

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.exceptions import ConnectionClosed
@@ -25,23 +25,45 @@ from tests.system.native_client import (
     GET_ADDRS,
     GET_BLOCKS,
     GET_HEADERS,
+    GET_RECORDS,
+    GET_SURVEY,
     HEADERS,
     PART,
     PART_BYTES,
     PATIENCE_S,
     PING,
     PONG,
+    RECORDS,
     SOFT_BYTES,
     SUBPROTOCOL,
+    SURVEY,
     Block,
     Conversation,
     Message,
     Point,
+    Tip,
     grow,
     knock,
     pack,
     public,
 )
+from tests.system.sealed_client import Record, SealedBlock
+
+
+class Servable(Tip, Protocol):
+    """What a fake node has to know of a block to serve it, of whatever network."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def hash(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def body(self) -> object: ...
+    @property
+    def whole(self) -> object: ...
+
 
 Fault = Callable[["FakeNode", Conversation, Message, Message], Message | None]
 """What a fake node does with its honest reply to a request: (node, conversation, request, reply) -> what to say, or
@@ -51,9 +73,19 @@ None for nothing."""
 class FakeNode:
     """Listens on a port of its own, dials and is dialled, and answers what it is asked. A context manager."""
 
-    def __init__(self, blocks: Iterable[Block] = (), fault: Fault | None = None, **claims: object) -> None:
-        """Serve the chain of genesis and `blocks`; `claims` are fields of hello to be said otherwise."""
-        self.chain = [GENESIS, *blocks]
+    def __init__(
+        self,
+        blocks: Iterable[Servable] = (),
+        fault: Fault | None = None,
+        *,
+        genesis: Servable = GENESIS,
+        pool: Iterable[Record] = (),
+        **claims: object,
+    ) -> None:
+        """Serve the chain of `genesis` and `blocks`, and the records of `pool`; `claims` are fields of hello to be
+        said otherwise."""
+        self.chain: list[Servable] = [genesis, *blocks]
+        self.pool = {each.leaf: each for each in pool}
         self.fault = fault
         self.claims = claims
         self.key = Ed25519PrivateKey.generate()
@@ -68,7 +100,7 @@ class FakeNode:
 
         self.greeted = threading.Event()
         self.asked = threading.Event()
-        """For headers."""
+        """For headers, alone or with their blocks."""
 
         self.over = threading.Event()
         """The test ends: nothing is to be waited for any more."""
@@ -130,7 +162,7 @@ class FakeNode:
 
     def _converse(self, conversation: Conversation, greet: Callable[..., Message]) -> None:
         with suppress(ConnectionClosed, TimeoutError, OSError):
-            greet(self.chain[-1], **self.claims)
+            greet(self.chain[-1], **{"network": self.chain[0].hash} | self.claims)
             self.conversations.append(conversation)
             self.greeted.set()
             while not self.over.is_set():
@@ -141,10 +173,10 @@ class FakeNode:
         message = conversation.hear()
         if message[0] == PING:
             conversation.say(PONG, message[1])
-        if message[0] not in {GET_HEADERS, GET_BLOCKS, GET_ADDRS}:
+        if message[0] not in {GET_HEADERS, GET_BLOCKS, GET_SURVEY, GET_RECORDS, GET_ADDRS}:
             return
         self.requests.append(message)
-        if message[0] == GET_HEADERS:
+        if message[0] in {GET_HEADERS, GET_SURVEY}:
             self.asked.set()
         reply: Message | None = self.answer(message)
         if self.fault is not None and reply is not None:
@@ -162,6 +194,13 @@ class FakeNode:
             case [18, number, points]:
                 found = [self.chain[point[0]].whole for point in points if self.has(point)]
                 return [BLOCKS, number, found, [at for at, point in enumerate(points) if not self.has(point)]]
+            case [20, number, locator, stop, most]:
+                start, end = self._range(locator, stop, most)
+                run = [block for block in self.chain[start:end] if isinstance(block, SealedBlock)]
+                return [SURVEY, number, self.chain[start - 1].point, [block.header for block in run]]
+            case [22, number, names]:
+                held = [self.pool[leaf].parts for _, leaf in names if leaf in self.pool]
+                return [RECORDS, number, held, [at for at, name in enumerate(names) if name[1] not in self.pool]]
             case [48, number]:
                 return [ADDRS, number, []]
         raise AssertionError(f"no request: {request}")
@@ -170,22 +209,27 @@ class FakeNode:
         index, hash = point
         return index < len(self.chain) and bool(self.chain[index].hash == hash)
 
-    def _headers(self, number: int, locator: list[Point], stop: Point | None, most: int, *, plan: bool) -> Message:
-        parent = next((point for point in locator if self.has(point)), GENESIS.point)
-        if stop is not None and not self.has(stop):
-            return [HEADERS, number, parent, [], []]
+    def _range(self, locator: list[Point], stop: Point | None, most: int) -> tuple[int, int]:
+        """Which part of our chain is asked for."""
+        parent = next((point for point in locator if self.has(point)), self.chain[0].point)
         first = parent[0] + 1
-        end = min(len(self.chain), first + most, len(self.chain) if stop is None else stop[0] + 1)
-        run: list[Block] = []
+        if stop is not None and not self.has(stop):
+            return first, first
+        return first, min(len(self.chain), first + most, len(self.chain) if stop is None else stop[0] + 1)
+
+    def _headers(self, number: int, locator: list[Point], stop: Point | None, most: int, *, plan: bool) -> Message:
+        first, end = self._range(locator, stop, most)
+        run: list[Servable] = []
         room = SOFT_BYTES
         for block in self.chain[first:end]:
-            room -= len(block.data.encode())
+            room -= block.size
             if run and room < 0:
                 break
             run.append(block)
-        last = parent[0] + len(run)
+        last = first - 1 + len(run)
         ahead = self.chain[last + most :: most][:32] if plan and run else []
-        return [HEADERS, number, parent, [block.body for block in run], [block.hash for block in ahead]]
+        bodies = [block.body for block in run]
+        return [HEADERS, number, self.chain[first - 1].point, bodies, [block.hash for block in ahead]]
 
 
 # --- faults -----------------------------------------------------------------------------------------

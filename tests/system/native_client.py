@@ -3,12 +3,12 @@
 It shares no code with the node: WebSockets of the `websockets` library, MessagePack on plain lists, Ed25519 of
 `cryptography`. So what both sides understand is what the document says. It is small enough to begin one's own with:
 
-* `grow` makes blocks of a classic network;
+* `grow` makes blocks of a classic network, `push` and `announce` the messages that tell of them;
 * `Conversation` says and hears messages, which are lists with the tag in front;
 * `dial` opens a connection to a node and greets it.
 
-The other side, a node that is dialled and serves a chain, is in `fake_node`. Both can do wrong what the document
-forbids, for what a node does then is specified, too.
+What blocks of sealed networks are is in `sealed_client`. The other side, a node that is dialled and serves a chain, is
+in `fake_node`. All can do wrong what the document forbids, for what a node does then is specified, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -39,7 +39,8 @@ FRAME_BYTES: Final = 4 * 2**20
 
 HELLO, AUTH, READY, PING, PONG, PART = 1, 2, 3, 4, 5, 6
 GET_HEADERS, HEADERS, GET_BLOCKS, BLOCKS = 16, 17, 18, 19
-PUSH, ANNOUNCE = 32, 33
+GET_SURVEY, SURVEY, GET_RECORDS, RECORDS = 20, 21, 22, 23
+PUSH, ANNOUNCE, INV = 32, 33, 34
 GET_ADDRS, ADDRS = 48, 49
 
 Message = list[Any]
@@ -72,6 +73,16 @@ class Block:
         return [self.index, self.hash]
 
     @property
+    def weight(self) -> bytes:
+        """Of the chain that ends here."""
+        return self.index.to_bytes(32, "big")
+
+    @property
+    def size(self) -> int:
+        """Bytes of data."""
+        return len(self.data.encode())
+
+    @property
     def body(self) -> list[Any]:
         """As part of a run."""
         return [self.hash, self.timestamp, self.data]
@@ -80,6 +91,15 @@ class Block:
     def whole(self) -> list[Any]:
         """Alone."""
         return [self.index, self.previous, self.hash, self.timestamp, self.data]
+
+
+class Tip(Protocol):
+    """The last block of a chain, of whatever network."""
+
+    @property
+    def point(self) -> Point: ...
+    @property
+    def weight(self) -> bytes: ...
 
 
 GENESIS: Final = Block(
@@ -111,6 +131,16 @@ def grow(parent: Block, count: int, data: str = "block") -> list[Block]:
     return blocks
 
 
+def push(block: Block) -> Message:
+    """What brings a new block."""
+    return [PUSH, block.whole, block.weight]
+
+
+def announce(*blocks: Block) -> Message:
+    """What tells of new blocks."""
+    return [ANNOUNCE, [block.point for block in blocks], blocks[-1].weight]
+
+
 def run_of(headers: Message) -> list[Block]:
     """The blocks of a `headers`, with index and parent; their hashes checked."""
     (index, previous), bodies = headers[2], headers[3]
@@ -130,7 +160,7 @@ def public(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes_raw()
 
 
-def hello(key: Ed25519PrivateKey, own: Block = GENESIS, /, **changes: object) -> Message:
+def hello(key: Ed25519PrivateKey, own: Tip = GENESIS, /, **changes: object) -> Message:
     """What to say of ourselves, whose chain ends with `own`; `changes` name fields to be said otherwise."""
     fields: dict[str, object] = {
         "versions": [1, 1],
@@ -141,7 +171,7 @@ def hello(key: Ed25519PrivateKey, own: Block = GENESIS, /, **changes: object) ->
         "role": 0,
         "listen_port": 0,
         "agent": "independent/1",
-        "tip": [own.point, own.index.to_bytes(32, "big")],
+        "tip": [own.point, own.weight],
         "final": None,
         "frame_bytes": FRAME_BYTES,
         "requests": 2,
@@ -260,7 +290,7 @@ class Conversation:
 
     # --- greeting
 
-    def greet(self, own: Block = GENESIS, /, **changes: object) -> Message:
+    def greet(self, own: Tip = GENESIS, /, **changes: object) -> Message:
         """The handshake as a dialler; returns the node's hello. Raises ConnectionClosed when we are not welcome."""
         mine = pack(hello(self.key, own, **changes))
         self.say_raw(mine)
@@ -273,7 +303,7 @@ class Conversation:
         self.say(READY)
         return theirs
 
-    def be_greeted(self, own: Block = GENESIS, /, **changes: object) -> Message:
+    def be_greeted(self, own: Tip = GENESIS, /, **changes: object) -> Message:
         """The handshake as an acceptor; returns the node's hello."""
         theirs = self.hear()
         theirs_frame = pack(theirs)
@@ -324,7 +354,7 @@ def knock(
 
 @contextmanager
 def dial(
-    port: int, own: Block = GENESIS, /, *, key: Ed25519PrivateKey | None = None, **changes: object
+    port: int, own: Tip = GENESIS, /, *, key: Ed25519PrivateKey | None = None, **changes: object
 ) -> Iterator[Conversation]:
     """Likewise, and the handshake is over, for us: our ready may still be on its way."""
     with knock(port, key) as conversation:

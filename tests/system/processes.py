@@ -238,9 +238,9 @@ def connected(node: Served, count: int = 1) -> None:
 
 
 def run(
-    *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None
+    *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None, within: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a `tallystick` command to its end."""
+    """Run a `tallystick` command to its end, in the folder `within`, or in ours."""
     return subprocess.run(
         [sys.executable, "-m", "tallystick", *arguments],
         input=stdin,
@@ -249,4 +249,5 @@ def run(
         timeout=PATIENCE_S,
         check=False,
         env=environment(**(variables or {})),
+        cwd=within,
     )

@@ -41,6 +41,7 @@ from tests.system.native_client import (
     READY,
     Block,
     Conversation,
+    announce,
     child,
     dial,
     grow,
@@ -48,6 +49,7 @@ from tests.system.native_client import (
     knock,
     pack,
     public,
+    push,
     run_of,
     text_to_sign,
 )
@@ -111,7 +113,7 @@ def unharmed(node: NodeProcess) -> Iterator[None]:
         assert tip_of(node) == tip
         assert len(run_of(honest.headers(1, GENESIS.point, most=1_000))) == min(1_000, tip.index)
         node.mine("life goes on")
-        assert honest.hear_next(ANNOUNCE) == [ANNOUNCE, [tip_of(node).point]]
+        assert honest.hear_next(ANNOUNCE) == announce(tip_of(node))
     assert process.memory_info().rss - before < GROWTH_BYTES
 
 
@@ -155,22 +157,22 @@ MALFORMED = {
     "text for bytes": pack([PING, "12345678"]),
     "a number for a bool": pack([PART, 1, 1, b"x"]),
     "nil for a bool": pack([PART, 1, None, b"x"]),
-    "a negative index": pack([ANNOUNCE, [[-1, HASH]]]),
-    "an index beyond 2^53": pack([ANNOUNCE, [[2**53, HASH]]]),
-    "a fractional index": pack([ANNOUNCE, [[1.5, HASH]]]),
-    "a hash of 31 bytes": pack([ANNOUNCE, [[1, HASH[1:]]]]),
-    "a hash in hex": pack([ANNOUNCE, [[1, HASH.hex()]]]),
-    "no points": pack([ANNOUNCE, []]),
-    "nine points": pack([ANNOUNCE, [[index, HASH] for index in range(9)]]),
-    "points with a gap": pack([ANNOUNCE, [[1, HASH], [3, HASH]]]),
+    "a negative index": pack([ANNOUNCE, [[-1, HASH]], HASH]),
+    "an index beyond 2^53": pack([ANNOUNCE, [[2**53, HASH]], HASH]),
+    "a fractional index": pack([ANNOUNCE, [[1.5, HASH]], HASH]),
+    "a hash of 31 bytes": pack([ANNOUNCE, [[1, HASH[1:]]], HASH]),
+    "a hash in hex": pack([ANNOUNCE, [[1, HASH.hex()]], HASH]),
+    "no points": pack([ANNOUNCE, [], HASH]),
+    "nine points": pack([ANNOUNCE, [[index, HASH] for index in range(9)], HASH]),
+    "points with a gap": pack([ANNOUNCE, [[1, HASH], [3, HASH]], HASH]),
     "a locator of 65": pack([GET_HEADERS, 1, [[index, HASH] for index in range(65)], None, 1, False]),
     "no block wanted": pack([GET_HEADERS, 1, [], None, 0, False]),
     "2,001 blocks wanted": pack([GET_HEADERS, 1, [], None, 2_001, False]),
     "number 0": pack([GET_HEADERS, 0, [], None, 1, False]),
     "129 blocks by name": pack([GET_BLOCKS, 1, [[1, HASH]] * 129]),
-    "genesis, pushed": pack([PUSH, [0, HASH, HASH, 1_700_000_000, ""]]),
-    "a timestamp of nine digits": pack([PUSH, [1, HASH, HASH, 999_999_999, ""]]),
-    "data that is no UTF-8": pack([PUSH, [1, HASH, HASH, 1_700_000_000, "??"]]).replace(b"??", b"\xed\xa0"),
+    "genesis, pushed": pack([PUSH, [0, HASH, HASH, 1_700_000_000, ""], HASH]),
+    "a timestamp of nine digits": pack([PUSH, [1, HASH, HASH, 999_999_999, ""], HASH]),
+    "data that is no UTF-8": pack([PUSH, [1, HASH, HASH, 1_700_000_000, "??"], HASH]).replace(b"??", b"\xed\xa0"),
     "a ping of nine bytes": pack([PING, bytes(9)]),
     "an address of three bytes": pack([ADDRS, 1, [[b"abc", 1]]]),
     "port 0": pack([ADDRS, 1, [[b"abcd", 0]]]),
@@ -203,7 +205,7 @@ def unmasked(peer: Conversation) -> None:
 
 
 def long_announcement(peer: Conversation) -> None:
-    peer.say(PUSH, child(GENESIS, "x" * 22_000).whole)
+    peer.say(*push(child(GENESIS, "x" * 22_000)))
 
 
 FRAMING = [
@@ -253,7 +255,7 @@ HELLOS = [
     (lambda peer: peer.say(AUTH, bytes(64)), 4001),
     (lambda peer: peer.say(200), 4001),
     (lambda peer: peer.headers(1, GENESIS.point), 4001),
-    (lambda peer: peer.say(PUSH, child(GENESIS, "early").whole), 4001),
+    (lambda peer: peer.say(*push(child(GENESIS, "early"))), 4001),
     (lambda peer: peer.say_raw(bytes(4_097)), 1009),
     (lambda peer: peer.wire.send("text"), 1003),
 ]
@@ -481,7 +483,7 @@ def test_an_invalid_block_is_refused(node: NodeProcess, wrong: str) -> None:
         whole[2] = HASH
     else:
         whole[0] += 1
-    ends_with(node, lambda peer: peer.say(PUSH, whole), 4010, "hash-matches-content")
+    ends_with(node, lambda peer: peer.say(PUSH, whole, HASH), 4010, "hash-matches-content")
 
 
 def test_a_child_of_an_invalid_block_links_to_nothing(node: NodeProcess) -> None:
@@ -491,7 +493,7 @@ def test_a_child_of_an_invalid_block_links_to_nothing(node: NodeProcess) -> None
     orphan = child(invalid, "a child")
 
     def attack(peer: Conversation) -> None:
-        peer.say(PUSH, orphan.whole)
+        peer.say(*push(orphan))
         request = peer.hear_next(GET_HEADERS)
         assert request[2][0] == tip.point
         peer.say(HEADERS, request[1], tip.point, [invalid.body, orphan.body], [])
@@ -505,7 +507,7 @@ def test_blocks_that_nobody_asked_for_and_that_link_to_nothing_are_dropped(node:
     far = Block(tip.index, b"", os.urandom(32), 0, "")
     with unharmed(node), dial(node.port) as peer:
         for block in (child(GENESIS, "an old branch"), grow(GENESIS, 1)[0], child(far, "far"), tip):
-            peer.say(PUSH, block.whole)
+            peer.say(*push(block))
         assert peer.is_answered()
         assert node.get("/forks") == [] or all(fork["tip"]["index"] != 1 for fork in node.get("/forks"))
 
@@ -515,7 +517,7 @@ def test_a_block_that_nobody_could_pass_on_is_not_kept(node: NodeProcess) -> Non
     swells = child(tip_of(node), "\x01" * (3 * MIB))
 
     def attack(peer: Conversation) -> None:
-        peer.say(ANNOUNCE, [swells.point])
+        peer.say(*announce(swells))
         number = peer.hear_next(GET_BLOCKS)[1]
         peer.reply([BLOCKS, number, [swells.whole], []])
 
@@ -528,7 +530,7 @@ def test_blocks_must_be_those_asked_for(node: NodeProcess, answer: str) -> None:
 
     def attack(peer: Conversation) -> None:
         blocks = grow(tip_of(node), 2, "announced")
-        peer.say(ANNOUNCE, [block.point for block in blocks])
+        peer.say(*announce(*blocks))
         number = peer.hear_next(GET_BLOCKS)[1]
         wholes = [block.whole for block in blocks]
         answers: dict[str, list[object]] = {
@@ -547,7 +549,7 @@ def test_an_answer_that_comes_too_late_is_ignored(tmp_path: Path) -> None:
     node = NodeProcess(tmp_path / "node", options=QUIET, limits={"stall_first_ms": 200})
     with nodes(node), dial(node.port) as peer:
         block = child(GENESIS, "late")
-        peer.say(ANNOUNCE, [block.point])
+        peer.say(*announce(block))
         number = peer.hear_next(GET_BLOCKS)[1]
         peer.hear_next(GET_HEADERS)  # it tries another way
         peer.say(BLOCKS, number, [block.whole], [])

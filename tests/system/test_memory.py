@@ -5,47 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.system.memory import MIB, bounded_memory
 from tests.system.processes import PATIENCE_S, BookProcess, NodeProcess, connected, eventually, nodes
-
-MIB = 2**20
-CAP_BYTES = 256 * MIB
-
-
-class Highest(threading.Thread):
-    """The greatest resident size of a process, looked at all the time until `enough` is set."""
-
-    def __init__(self, node: NodeProcess) -> None:
-        super().__init__()
-        assert node.process is not None
-        self.process = psutil.Process(node.process.pid)
-        self.enough = threading.Event()
-        self.size_bytes = 0
-
-    def run(self) -> None:
-        while not self.enough.wait(0.005):
-            self.size_bytes = max(self.size_bytes, self.process.memory_info().rss)
-
-
-@contextmanager
-def bounded_memory(node: NodeProcess) -> Iterator[None]:
-    highest = Highest(node)
-    highest.start()
-    try:
-        yield
-    finally:
-        highest.enough.set()
-        highest.join()
-    assert 0 < highest.size_bytes < CAP_BYTES, f"{highest.size_bytes / MIB:.0f} MiB"
 
 
 def at_once(*works: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,11 +21,17 @@ from tests.system.native_client import (
     GET_ADDRS,
     GET_BLOCKS,
     GET_HEADERS,
+    GET_RECORDS,
+    GET_SURVEY,
     HEADERS,
+    INV,
     PING,
     PONG,
     PUSH,
+    RECORDS,
+    SURVEY,
     Block,
+    announce,
     child,
     dial,
     grow,
@@ -33,12 +40,16 @@ from tests.system.native_client import (
     knock,
     pack,
     public,
+    push,
     run_of,
     text_to_sign,
 )
 from tests.system.processes import NodeProcess, eventually, nodes
+from tests.system.sealed_client import Network, check_proof, record
+from tests.system.sealed_client import child as sealed_child
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
+FORMAT = DOCUMENT.with_name("format.md")
 BLOCKS_SERVED = 2_500
 QUIET = ("--no-discover",)
 
@@ -74,9 +85,12 @@ def tip_of(node: NodeProcess) -> Block:
 # --- getting in -------------------------------------------------------------------------------------
 
 
-def test_the_examples_of_the_document_are_what_this_client_writes() -> None:
+def examples() -> list[bytes]:
     text = DOCUMENT.read_text(encoding="utf-8")
-    frames = [bytes.fromhex(found) for found in re.findall(r"```hex\n(.*?)```", text, flags=re.DOTALL)]
+    return [bytes.fromhex(found) for found in re.findall(r"```hex\n(.*?)```", text, flags=re.DOTALL)]
+
+
+def test_the_examples_of_the_document_are_what_this_client_writes() -> None:
     keys = [Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32) for seed in (1, 2)]
     first = Block(1, GENESIS.hash, hash_of(1, GENESIS.hash, 1_700_000_000, "hello"), 1_700_000_000, "hello")
     hellos = [
@@ -89,7 +103,39 @@ def test_the_examples_of_the_document_are_what_this_client_writes() -> None:
     ]
     question = pack([GET_HEADERS, 1, [GENESIS.point], None, 1_000, True])
     answer = pack([HEADERS, 1, GENESIS.point, [first.body], []])
-    assert frames == [*hellos, *auths, b"\x91\x03", question, answer]
+    assert examples()[:7] == [*hellos, *auths, b"\x91\x03", question, answer]
+
+
+def test_the_examples_of_a_sealed_network_are_what_this_client_writes() -> None:
+    network = Network.make("example", 1_700_000_000_000, spacing_ms=10_000)
+    held = record("order-7", {"qty": 7}, salt=b"\x05" * 16)
+    block = sealed_child(network, network.genesis, [held])
+    assert examples()[7:] == [
+        pack([INV, [held.name]]),
+        pack([GET_RECORDS, 2, [held.name]]),
+        pack([RECORDS, 2, [held.parts], []]),
+        pack([PUSH, block.whole, block.weight]),
+        pack([GET_SURVEY, 1, [network.genesis.point], None, 2_000]),
+        pack([SURVEY, 1, network.genesis.point, [block.header]]),
+    ]
+
+
+def test_the_example_of_the_format_is_what_this_client_seals() -> None:
+    """Three records, two blocks, and a proof."""
+    text = FORMAT.read_text(encoding="utf-8")
+    layouts = re.findall(r"```layout\n(.*?)```", text, flags=re.DOTALL)
+    headers = [bytes.fromhex("".join(line.split()[0] for line in each.splitlines() if line)) for each in layouts]
+    network = Network.make("format-example", 1_700_000_000_000, spacing_ms=60_000)
+    values: list[object] = [{"qty": 7, "item": "bölt"}, "hello", [1.5, True, None]]
+    ids = ["order-7", "note-1", "order-8"]
+    held = [record(*pair, salt=bytes([number]) * 16) for number, pair in enumerate(zip(ids, values, strict=True), 1)]
+    first = sealed_child(network, network.genesis, held[:2], timestamp=1_700_000_030_000)
+    second = sealed_child(network, first, held[2:], timestamp=1_700_000_095_000)
+    assert headers == [network.genesis.header, first.header, second.header]
+    assert second.work == 4
+    documents = [json.loads(found) for found in re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)]
+    [proof] = [found for found in documents if found.get("format") == "tallystick-proof/1"]
+    check_proof(proof, second.hash.hex())
 
 
 def test_a_stranger_is_greeted_and_sees_who_the_node_is(node: NodeProcess) -> None:
@@ -190,8 +236,8 @@ def test_blocks_that_are_not_on_the_best_chain_are_missing(node: NodeProcess) ->
     blocks = chain()
     lost = child(blocks[-1], "it came second")
     with dial(node.port) as peer:
-        peer.say(PUSH, child(blocks[-1], "it came first").whole)
-        peer.say(PUSH, lost.whole)
+        peer.say(*push(child(blocks[-1], "it came first")))
+        peer.say(*push(lost))
         assert peer.is_answered()
         assert node.get(f"/blocks/{lost.hash.hex()}")["orphaned"] is True
         asked = [lost.point, blocks[3].point, [2**53 - 1, bytes(32)], [5, blocks[3].hash], blocks[5].point]
@@ -246,19 +292,19 @@ def test_the_right_to_push_goes_to_whoever_is_asked(node: NodeProcess) -> None:
         assert peer.is_answered()
         node.mine("announced")
         tip = tip_of(node)
-        assert peer.hear_next(ANNOUNCE) == [ANNOUNCE, [tip.point]]
+        assert peer.hear_next(ANNOUNCE) == announce(tip)
         assert peer.ask(GET_BLOCKS, 1, [tip.point]) == [BLOCKS, 1, [tip.whole], []]
         node.mine("pushed")
-        assert peer.hear_next(PUSH) == [PUSH, tip_of(node).whole]
+        assert peer.hear_next(PUSH) == push(tip_of(node))
         ours = child(tip_of(node), "announced by us")
-        peer.say(ANNOUNCE, [ours.point])
+        peer.say(*announce(ours))
         _, number, points = peer.hear_next(GET_BLOCKS)
         assert points == [ours.point]
         peer.say(BLOCKS, number, [ours.whole], [])
         assert peer.is_answered()
         assert tip_of(node) == ours
         node.mine("announced again")
-        assert peer.hear_next(ANNOUNCE) == [ANNOUNCE, [tip_of(node).point]]
+        assert peer.hear_next(ANNOUNCE) == announce(tip_of(node))
 
 
 def test_a_pushed_block_is_taken_and_passed_on_but_not_back(node: NodeProcess) -> None:
@@ -267,8 +313,8 @@ def test_a_pushed_block_is_taken_and_passed_on_but_not_back(node: NodeProcess) -
         source, other = (stack.enter_context(dial(node.port, tip)) for _ in range(2))
         assert other.is_answered()
         block = child(tip, "pushed by a peer")
-        source.say(PUSH, block.whole)
-        assert other.hear_next(ANNOUNCE) == [ANNOUNCE, [block.point]]
+        source.say(*push(block))
+        assert other.hear_next(ANNOUNCE) == announce(block)
         nonce = b"in order"
         source.say(PING, nonce)
         assert source.hear_past_pings() == [PONG, nonce]

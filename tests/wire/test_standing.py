@@ -203,8 +203,11 @@ def test_anything_else_is_told_what_to_write(text: str) -> None:
 # --- reactions --------------------------------------------------------------------------------------
 
 REQUEST_RULES = {
-    Rule.DATA_WITHIN_SIZE,
     Rule.CLOCK_IS_SANE,
+    Rule.RECORD_ID_IS_WELL_FORMED,
+    Rule.RECORD_ID_IS_FREE,
+    Rule.RECORD_IS_KNOWN,
+    Rule.NETWORK_TAKES_RECORDS,
     Rule.ADDRESS_IS_WELL_FORMED,
     Rule.ADDRESS_RESOLVES,
     Rule.ADDRESS_IS_ALLOWED,

@@ -12,8 +12,11 @@ from sanic.config import Config
 from tallystick.api.bans import bans
 from tallystick.api.blocks import blocks
 from tallystick.api.desk import Desk
+from tallystick.api.mine import mine
 from tallystick.api.peers import peers
 from tallystick.api.problems import Problems
+from tallystick.api.proofs import proofs
+from tallystick.api.records import records
 from tallystick.api.state import state
 
 App = Sanic[Config, SimpleNamespace]
@@ -36,6 +39,6 @@ def build_app(desk: Desk) -> App:
         env_prefix=None,
     )
     app = Sanic(f"tallystick-{next(_numbers)}", config=config, configure_logging=False, error_handler=Problems())
-    for noun in (blocks, peers, bans, state):
+    for noun in (blocks, mine, records, proofs, peers, bans, state):
         app.blueprint(noun(desk))
     return app

@@ -1,4 +1,4 @@
-"""Blocks: read one, a page, or the whole chain; post one; look at the branches that were left."""
+"""Blocks: read one, a page, or the whole chain; look at the branches that were left."""
 
 from __future__ import annotations
 
@@ -6,39 +6,25 @@ import asyncio
 import re
 from collections.abc import Sequence
 from typing import Final, cast
-from urllib.parse import parse_qsl
 
-import msgspec
 import structlog
 from sanic import Blueprint, Request
 
 from tallystick.api.answers import Answer, encode, json_answer
-from tallystick.api.bodies import DATA, text_of
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
-from tallystick.api.requests import READ, require_json
-from tallystick.chain.contracts import Found
+from tallystick.api.requests import READ, parameters, whole_number
+from tallystick.api.views import blocks_view, found_view, header_view
+from tallystick.chain.contracts import Found, Reader
 from tallystick.errors import StoreError, shown
-from tallystick.model.block import INDEX_MAX, Block
+from tallystick.model.block import INDEX_MAX
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.ports import Ledger
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_QUERY_FIELDS_MAX: Final = 4
 
 _log: Final = structlog.get_logger("tallystick.api")
-
-
-class OrphanedBlock(msgspec.Struct, frozen=True):
-    """A block that is kept beside the best chain: the keys of a block, and what became of it."""
-
-    data: str
-    hash: str
-    index: int
-    previous_hash: str
-    timestamp: int
-    orphaned: bool
-    mined_again_as: str | None
 
 
 def blocks(desk: Desk) -> Blueprint:
@@ -53,27 +39,24 @@ def blocks(desk: Desk) -> Blueprint:
         return None
 
     async def one(_: Request, ref: str) -> Answer:
-        return affordable(desk, json_answer(block_of(desk.ledger, ref)))
-
-    async def mine(request: Request) -> Answer:
-        ledger = desk.ledger
-        require_json(request)
-        data = text_of(request.body, DATA, desk.limits)
-        return Answer(encode(await ledger.post(data)))
+        return affordable(desk, json_answer(found_view(found_block(desk.ledger.reader, ref))))
 
     async def forks(request: Request) -> Answer:
         most = desk.limits.fork_blocks
-        parameters = _parameters(request.query_string, {"limit"})
-        count = _number(parameters.get("limit", str(most)), "limit", 1, most)
+        given = parameters(request.query_string, {"limit"})
+        count = whole_number(given.get("limit", str(most)), "limit", 1, most)
         left = [
-            {"fork": fork.fork, "tip": fork.tip, "blocks": [_as_shown(found) for found in fork.blocks]}
+            {
+                "fork": None if fork.fork is None else header_view(fork.fork),
+                "tip": header_view(fork.tip),
+                "blocks": [found_view(found) for found in fork.blocks],
+            }
             for fork in desk.ledger.reader.forks(count)
         ]
         return affordable(desk, json_answer(left))
 
     blueprint.add_route(chain, "/blocks", methods=READ)
     blueprint.add_route(one, "/blocks/<ref>", methods=READ)
-    blueprint.add_route(mine, "/mineBlock", methods=["POST"])
     blueprint.add_route(forks, "/forks", methods=READ)
     return blueprint
 
@@ -86,17 +69,22 @@ def affordable(desk: Desk, answer: Answer) -> Answer:
     return answer
 
 
-def block_of(ledger: Ledger, ref: str) -> Block | OrphanedBlock:
+# --- one block --------------------------------------------------------------------------------------
+
+
+def is_index(ref: str) -> bool:
+    """Does `ref` name a block by a number that can be one's index?"""
+    return _INDEX.fullmatch(ref) is not None and int(ref) <= INDEX_MAX
+
+
+def found_block(reader: Reader, ref: str) -> Found:
     """The block that `ref` (an index, a hash, or `latest`) names. Raises Refusal."""
-    reader = ledger.reader
-    found: Block | OrphanedBlock | None = None
-    if ref == "latest":
-        found = reader.block(reader.tip().index)
-    elif _HASH.fullmatch(ref):
-        by_hash = reader.find(ref)
-        found = _as_shown(by_hash) if by_hash else None
-    elif _INDEX.fullmatch(ref) and int(ref) <= INDEX_MAX:
-        found = reader.block(int(ref))
+    found: Found | None = None
+    if _HASH.fullmatch(ref):
+        found = reader.find(ref)
+    elif ref == "latest" or is_index(ref):
+        block = reader.block(reader.tip().index if ref == "latest" else int(ref))
+        found = None if block is None else Found(block, orphaned=False, mined_again_as=None)
     if found is None:
         raise Refusal(
             Fault.NO_SUCH_BLOCK,
@@ -106,46 +94,21 @@ def block_of(ledger: Ledger, ref: str) -> Block | OrphanedBlock:
     return found
 
 
-def _as_shown(found: Found) -> Block | OrphanedBlock:
-    if not found.orphaned:
-        return found.block
-    return OrphanedBlock(**msgspec.structs.asdict(found.block), orphaned=True, mined_again_as=found.mined_again_as)
+# --- many -------------------------------------------------------------------------------------------
 
 
 def page_answer(ledger: Ledger, query: str) -> Answer:
     """`?from=&limit=`: some blocks of the best chain, and in the Link header (RFC 8288) where the next are."""
     most = ledger.limits.page_blocks
-    parameters = _parameters(query, {"from", "limit"})
-    first = _number(parameters.get("from", "0"), "from", 0, INDEX_MAX)
-    limit = _number(parameters.get("limit", str(most)), "limit", 1, most)
+    given = parameters(query, {"from", "limit"})
+    first = whole_number(given.get("from", "0"), "from", 0, INDEX_MAX)
+    limit = whole_number(given.get("limit", str(most)), "limit", 1, most)
     page = ledger.reader.page(first, limit)
     following = first + len(page)
     headers = {}
     if page and following <= ledger.reader.tip().index:
         headers["link"] = f'</blocks?from={following}&limit={limit}>; rel="next"'
-    return json_answer(page, headers)
-
-
-def _parameters(query: str, known: set[str]) -> dict[str, str]:
-    """Each known parameter at most once. A misspelt one is refused: ignored, it would ask for the whole chain."""
-    expected = ", ".join(sorted(known))
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=_QUERY_FIELDS_MAX)
-    except ValueError:
-        raise Refusal(Fault.BAD_PARAMETER, f"{shown(query)} is no query; known are: {expected}") from None
-    parameters = dict(pairs)
-    for name in parameters:
-        if name not in known:
-            raise Refusal(Fault.BAD_PARAMETER, f"{shown(name)} is unknown; known are: {expected}")
-    if len(parameters) != len(pairs):
-        raise Refusal(Fault.BAD_PARAMETER, f"a parameter occurs twice in {shown(query)}; give each once")
-    return parameters
-
-
-def _number(text: str, name: str, least: int, most: int) -> int:
-    if not _INDEX.fullmatch(text) or not least <= int(text) <= most:
-        raise Refusal(Fault.BAD_PARAMETER, f"{name} is {shown(text)}; give a number from {least} to {most}")
-    return int(text)
+    return json_answer(blocks_view(page), headers)
 
 
 async def answer_whole_chain(request: Request, desk: Desk, ledger: Ledger) -> None:
@@ -173,7 +136,7 @@ async def _send_chain(request: Request, ledger: Ledger) -> bool:
     """True when all was sent, False when the chain changed under our hands."""
     reader, count = ledger.reader, ledger.limits.page_blocks
     following, end = 0, reader.tip().index + 1
-    page: Sequence[Block] = reader.page(0, min(count, end))
+    page: Sequence[AnyBlock] = reader.page(0, min(count, end))
     answer = await request.respond(Answer(None))
     if request.method == "HEAD":
         await answer.send(b"", end_stream=False)  # the head of a streamed answer, without a length
@@ -183,7 +146,7 @@ async def _send_chain(request: Request, ledger: Ledger) -> bool:
         if not page or page[0].previous_hash != last:
             return False
         following, last = following + len(page), page[-1].hash
-        await answer.send(opening + encode(page)[1:-1])
+        await answer.send(opening + encode(blocks_view(page))[1:-1])
         await asyncio.sleep(0)  # a fast client must not keep others waiting for the whole chain
         opening = b","
         page = reader.page(following, min(count, end - following))

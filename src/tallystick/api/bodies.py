@@ -1,8 +1,7 @@
 """Request bodies: strict JSON objects of which one key, a string, is wanted.
 
-JSON decoders are lenient in ways that matter to a ledger: they keep the last of two equal keys, take NaN,
-or let half a surrogate pair through that has no UTF-8 form and fails much later, in the hash. Here a body
-means one thing or is refused (RFC 8259; I-JSON, RFC 7493). Unknown keys are ignored, as in the book.
+A body means one thing or is refused (`model.strict`); so is half a surrogate pair, which has no UTF-8 form and would
+fail much later, in the hash. Unknown keys are ignored, as in the book. Bodies of records are read by `posts`.
 
 Nearly every body is `{"data": "..."}` with four quotation marks: so it has two strings, one key, nothing
 to be ambiguous about, and the fast decoder alone will do. In any doubt the slow path decides, after having
@@ -11,18 +10,17 @@ counted what a decoder would have to allocate.
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 
 from tallystick.api.problems import Fault, Refusal
-from tallystick.errors import Rule, RuleViolation, shown
+from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import Limits
+from tallystick.model.strict import value_slowly
 
 _QUOTES_OF_ONE_MEMBER: Final = 4
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
@@ -101,7 +99,7 @@ def _object_of(body: bytes, limits: Limits) -> dict[str, object]:
         raise _not_json(f"byte {error.start} is not UTF-8") from None
     _check_structure(text, limits)
     try:
-        value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+        value = value_slowly(text)
     except ValueError as error:  # JSONDecodeError, and integers of thousands of digits
         raise _not_json(str(error)[:200]) from None
     if not isinstance(value, dict):
@@ -123,19 +121,6 @@ def _check_structure(text: str, limits: Limits) -> None:
     steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(skeleton))
     if max(accumulate(steps), default=0) > limits.request_json_depth:
         raise _not_json(f"it is nested more than {limits.request_json_depth} deep")
-
-
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        twice = counts.most_common(1)[0][0]
-        raise ValueError(f"the key {shown(twice)} occurs twice")
-    return members
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
 
 
 def _unwanted(what: Fault | Rule, detail: str) -> Refusal | RuleViolation:

@@ -7,8 +7,10 @@ any more, the caller is told to come back.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from tallystick.api.access import Gate
 from tallystick.api.door import Door
@@ -50,6 +52,9 @@ class Desk:
     door: Door | None = None
     whole_chains: int = 0
     """Answers with the whole chain under way."""
+
+    waits: set[asyncio.Future[Any]] = field(default_factory=set)
+    """For blocks that hold what somebody posted. A node that stops does not wait with them: they are cancelled."""
 
     @property
     def ready(self) -> bool:

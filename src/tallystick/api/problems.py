@@ -35,6 +35,8 @@ class Fault(enum.StrEnum):
     BAD_REQUEST = "bad-request"
     NOT_JSON = "not-json"
     NOT_AN_OBJECT = "not-an-object"
+    NOT_RECORDS = "not-records"
+    TOO_MANY_RECORDS = "too-many-records"
     DATA_MISSING = "data-missing"
     DATA_NOT_A_STRING = "data-not-a-string"
     PEER_MISSING = "peer-missing"
@@ -76,6 +78,8 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
         Fault.BAD_REQUEST: Verdict(400, "The request is not well-formed HTTP"),
         Fault.NOT_JSON: Verdict(400, "The body is not JSON"),
         Fault.NOT_AN_OBJECT: Verdict(400, "The body is not a JSON object"),
+        Fault.NOT_RECORDS: Verdict(422, "The body is neither a record nor an array of records"),
+        Fault.TOO_MANY_RECORDS: Verdict(413, "There are too many records"),
         Fault.DATA_MISSING: Verdict(400, "The key data is missing"),
         Fault.DATA_NOT_A_STRING: Verdict(422, "data is not a string"),
         Fault.PEER_MISSING: Verdict(400, "The key peer is missing"),
@@ -102,6 +106,11 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
         Fault.BUSY: Verdict(503, "The node is busy"),
         Rule.DATA_WITHIN_SIZE: Verdict(413, "data is too long"),
         Rule.CLOCK_IS_SANE: Verdict(503, "The node's clock cannot date a block"),
+        Rule.RECORD_ID_IS_WELL_FORMED: Verdict(422, "The id is not well-formed"),
+        Rule.RECORD_ID_IS_FREE: Verdict(409, "The id names another record"),
+        Rule.RECORD_IS_KNOWN: Verdict(404, "There is no such record"),
+        Rule.POOL_HAS_ROOM: Verdict(503, "The pool is full"),
+        Rule.NETWORK_TAKES_RECORDS: Verdict(404, "This network keeps no records"),
         Rule.ADDRESS_IS_WELL_FORMED: Verdict(400, "The address is not well-formed"),
         Rule.ADDRESS_RESOLVES: Verdict(400, "The address does not resolve"),
         Rule.ADDRESS_IS_ALLOWED: Verdict(400, "The address is one this node does not dial"),
@@ -142,6 +151,18 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
         Rule.GENESIS_IS_OURS: Verdict(422, _BAD_BLOCK),
         Rule.INDEX_FOLLOWS_PARENT: Verdict(422, _BAD_BLOCK),
         Rule.NAMES_ITS_PARENT: Verdict(422, _BAD_BLOCK),
+        Rule.HEADER_IS_WELL_FORMED: Verdict(422, _BAD_BLOCK),
+        Rule.SEAL_HOLDS: Verdict(422, _BAD_BLOCK),
+        Rule.BODY_MATCHES_HEADER: Verdict(422, _BAD_BLOCK),
+        Rule.BLOCK_WITHIN_SIZE: Verdict(422, _BAD_BLOCK),
+        Rule.ENTRY_IS_WELL_FORMED: Verdict(422, _BAD_BLOCK),
+        Rule.COMMITMENT_MATCHES_DATA: Verdict(422, _BAD_BLOCK),
+        Rule.DATA_IS_CANONICAL: Verdict(422, "The data has no canonical form"),
+        Rule.DIFFICULTY_FOLLOWS_SCHEDULE: Verdict(422, _BAD_BLOCK),
+        Rule.TIME_AFTER_MEDIAN: Verdict(422, _BAD_BLOCK),
+        Rule.TIME_NOT_FROM_FUTURE: Verdict(422, _BAD_BLOCK),
+        Rule.LOG_MATCHES_RECORDS: Verdict(422, _BAD_BLOCK),
+        Rule.RECORD_IS_NEW: Verdict(422, _BAD_BLOCK),
         Rule.PARENT_IS_KNOWN: Verdict(422, _BAD_BLOCK),
         Rule.REORG_WITHIN_LIMIT: Verdict(422, _BAD_BLOCK),
     }
@@ -151,6 +172,7 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
 _HEADERS: Final[Mapping[Rule | Fault, Mapping[str, str]]] = MappingProxyType(
     {
         Rule.PEERS_WITHIN_LIMIT: {"retry-after": "60"},
+        Rule.POOL_HAS_ROOM: {"retry-after": "5"},
         Fault.NOT_READY: {"retry-after": "1"},
         Fault.BUSY: {"retry-after": "5"},
         # RFC 9110, section 15.5.22 wants the protocol named; which dialect of it, RFC 6455 has a header for.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from sanic import Request, Sanic
 from sanic.config import Config
@@ -103,6 +103,7 @@ class NodeProtocol(HttpProtocol):
         "_crowd",
         "_desk",
         "_gone",
+        "_holds_place",
         "_left",
         "_patience",
         "_served",
@@ -124,6 +125,8 @@ class NodeProtocol(HttpProtocol):
         self._served = 0
         self._patience = Patience(host.desk.limits, host.desk.monotonic())
         self._told = False
+        self._holds_place = False
+        """It has one of the places for long bodies."""
         self._visitor: Visitor | None = None
         self._gone = asyncio.Event()
 
@@ -141,18 +144,22 @@ class NodeProtocol(HttpProtocol):
 
     async def _handle(self, request: Request) -> None:
         if self._body_is_large():
-            async with self._crowd.large_bodies:
-                await self.app.handle_request(request)
-        else:
+            await self._crowd.large_bodies.acquire()
+            self._holds_place = True
+        try:
             await self.app.handle_request(request)
-        self._let_go_of(request)
-        await self._can_write.wait()  # of requests sent together, the next is for when this answer was read
-
-    def _let_go_of(self, request: Request) -> None:
-        """Sanic keeps the last request and its answer for as long as the connection rests. They may be long."""
-        request.body = b""
+        finally:  # Sanic keeps the last request and its answer for as long as the connection rests; they may be long
+            self.let_go_of_body(request)
         if self._http.response is not None:
             self._http.response.body = None
+        await self._can_write.wait()  # of requests sent together, the next is for when this answer was read
+
+    def let_go_of_body(self, request: Request) -> None:
+        """The body was read, and is not needed any more: somebody else may send a long one."""
+        request.body = b""
+        if self._holds_place:
+            self._holds_place = False
+            self._crowd.large_bodies.release()
 
     def _body_is_large(self) -> bool:
         """Chunks announce no length: they count as large."""
@@ -285,6 +292,12 @@ class NodeProtocol(HttpProtocol):
         super().resume_writing()  # type: ignore[no-untyped-call]  # Sanic is half typed
         if self._visitor is not None:
             self._visitor.resume_writing()
+
+
+def let_go_of_body(request: Request) -> None:
+    """For handlers that wait after they have read the body, as long as their caller likes: it must not take up memory,
+    nor a place for long bodies, until then."""
+    cast("NodeProtocol", request.protocol).let_go_of_body(request)
 
 
 def head_of(request: Request) -> Head:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
+from urllib.parse import parse_qsl
 
 from sanic import Request
 
@@ -12,6 +14,8 @@ from tallystick.errors import shown
 READ: Final = ["GET", "HEAD"]
 """HEAD goes wherever GET goes (RFC 9110, section 9.1)."""
 
+_WHOLE: Final = re.compile(r"0|[1-9][0-9]{0,15}")
+_QUERY_FIELDS_MAX: Final = 4
 _EXACTLY: Final = "application/json"
 
 
@@ -29,3 +33,27 @@ def require_json(request: Request) -> None:
         raise Refusal(
             Fault.NOT_JSON_TYPE, f"Content-Encoding is {shown(headers['content-encoding'])}; send the JSON as it is"
         )
+
+
+def parameters(query: str, known: set[str]) -> dict[str, str]:
+    """The parameters of a query, each of them known, and there once. A misspelt one is refused: ignored, it would ask
+    for something else. Raises Refusal."""
+    expected = ", ".join(sorted(known))
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=_QUERY_FIELDS_MAX)
+    except ValueError:
+        raise Refusal(Fault.BAD_PARAMETER, f"{shown(query)} is no query; known are: {expected}") from None
+    given = dict(pairs)
+    for name in given:
+        if name not in known:
+            raise Refusal(Fault.BAD_PARAMETER, f"{shown(name)} is unknown; known are: {expected}")
+    if len(given) != len(pairs):
+        raise Refusal(Fault.BAD_PARAMETER, f"a parameter occurs twice in {shown(query)}; give each once")
+    return given
+
+
+def whole_number(text: str, name: str, least: int, most: int) -> int:
+    """The value of the parameter `name`, digits and nothing else. Raises Refusal."""
+    if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
+        raise Refusal(Fault.BAD_PARAMETER, f"{name} is {shown(text)}; give a number from {least} to {most}")
+    return int(text)

@@ -79,6 +79,8 @@ class Server:
         Peers are the door's to say goodbye to, before or meanwhile. What is open after the grace is cut off.
         """
         self._desk.stopping = True
+        for wait in list(self._desk.waits):
+            wait.cancel()
         self._app.config.KEEP_ALIVE = False
         await self._listener.close()
         for entering in self._entering:

@@ -10,14 +10,20 @@ from sanic import Blueprint, Request
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.desk import Desk
 from tallystick.api.requests import READ
+from tallystick.api.views import header_view
 from tallystick.model.limits import SECOND_MS
-from tallystick.node.ports import PeerStatus, SyncProgress
+from tallystick.node.ports import MiningStatus, PeerStatus, SyncProgress
 
 ENDPOINTS: Final[Mapping[str, str]] = {
     "GET /blocks": "the whole chain",
     "GET /blocks?from=&limit=": "a page of it",
     "GET /blocks/{index|hash|latest}": "one block",
-    "POST /mineBlock": 'mine a block: {"data": "..."}',
+    "GET /blocks/{index|hash|latest}/consistency?from=": "the proof that its log begins with that of an earlier block",
+    "POST /mineBlock": 'mine a block: {"data": "..."}; where blocks have to be found, ?wait= so many seconds for it',
+    "POST /records": 'record {"data": ..., "id": "..."}, or an array of such',
+    "GET /records?after=&limit=": "records in the order of the log",
+    "GET /records/{id}?block=": "a record, and the proof that it is in the log as of a block",
+    "DELETE /records/{id}": "forget the data of a record here; its entry stays",
     "GET /peers": "open connections",
     "POST /addPeer": 'dial a node, now and always: {"peer": "ws://HOST:PORT"}',
     "DELETE /peers/{address}": "forget a peer and hang up",
@@ -67,7 +73,7 @@ def status_of(desk: Desk) -> dict[str, object]:
         "version": desk.version,
         "network": {"kind": network.kind, "name": network.name, "id": network.id, "members": len(network.members)},
         "key": now.key or None,
-        "tip": now.tip,
+        "tip": header_view(now.tip),
         "sync": None if now.sync is None else _sync(now.sync),
         "uptime_ms": int((desk.monotonic() - desk.started_s) * SECOND_MS),
         "peers": [_peer(peer) for peer in now.peers],
@@ -75,6 +81,8 @@ def status_of(desk: Desk) -> dict[str, object]:
         "dropped": [dict(one) for one in now.dropped],
         "connections": desk.connections(),
         "lost_duties": now.lost_duties,
+        "pool": now.pool,
+        "mining": None if now.mining is None else _mining(now.mining),
         "data_bytes": desk.data_size(),
     }
 
@@ -86,6 +94,17 @@ def _sync(sync: SyncProgress) -> dict[str, object]:
         "blocks_per_second": round(sync.blocks_per_second, 1),
         "remaining_ms": sync.remaining_ms,
         "peers": sync.peers,
+    }
+
+
+def _mining(mining: MiningStatus) -> dict[str, object]:
+    return {
+        "bits": f"{mining.bits:08x}",
+        "difficulty": mining.difficulty,
+        "expected_hashes": mining.expected_hashes,
+        "is_mining": mining.is_mining,
+        "hashes_per_second": mining.hashes_per_second,
+        "expected_ms": mining.expected_ms,
     }
 
 

@@ -33,6 +33,7 @@ from tallystick.app.config import Config
 from tallystick.app.entropy import ENTROPY
 from tallystick.app.greeting import greeting, program_name
 from tallystick.app.keys import node_identity
+from tallystick.app.mining import Miner
 from tallystick.app.open_files import allowed_connections
 from tallystick.app.runner import Runner, read_clock
 from tallystick.app.tls import client_context, server_context
@@ -99,7 +100,12 @@ async def _serve(config: Config, say: Callable[[str], None]) -> None:
             opened.callback(runner.stop)
             hub = Hub(runner, _dialer(config, profile, server))
             goodbyes.append(hub.close)
-            runner.start(hub)
+            miner = None
+            if config.mine:
+                miner = Miner(config.mine_workers, runner.mined)
+                goodbyes.append(miner.close)
+                miner.start()
+            runner.start(hub, miner)
             server.open(runner, Door(hub))
             log.info("ready", version=__version__, after_ms=int((time.monotonic() - started_s) * 1000))
             key, program = profile.identity.public.hex(), program_name(sys.argv[0])
@@ -165,11 +171,12 @@ def _profile(config: Config, server: Server) -> Profile:
         agent=f"tallystick/{__version__}",
         listen_port=server.port if config.tls_cert is None and inbound else 0,  # others dial it without TLS
         dial=config.peers,
-        classic=not members and config.read_token is None,
+        classic=config.network.rules is None and not members and config.read_token is None,
         inbound=inbound,
         discover=config.discover,
         private_ok=listens_privately(config.host),
         max_reorg=config.max_reorg,
+        mines=config.mine,
     )
 
 

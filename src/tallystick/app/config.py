@@ -15,7 +15,6 @@ allowed. An empty variable counts as not set.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -25,10 +24,12 @@ from typing import Final, NamedTuple
 
 import platformdirs
 
-from tallystick.app.settings import PREFIX, SETTINGS, Setting
+from tallystick.app.network_file import network_of
+from tallystick.app.refusals import shown_path, shown_value, unknown
+from tallystick.app.settings import PREFIX, SETTINGS, Setting, spare_cores
 from tallystick.app.text import printable
 from tallystick.errors import ConfigError
-from tallystick.model.network import CLASSIC, Kind, Network
+from tallystick.model.network import CLASSIC, Network
 from tallystick.wire.addresses import is_loopback
 
 OTHER_VARIABLES: Final = frozenset({"TALLYSTICK_CONFIG", "TALLYSTICK_URL", "TALLYSTICK_DEBUG"})
@@ -46,11 +47,6 @@ TOKEN_CHARACTERS_MAX: Final = 1_024
 FILE_BYTES_MAX: Final = 1_048_576
 """A configuration, network or token file that is larger is another file."""
 
-MEMBERS_MAX: Final = 256
-"""Members a network file may list: parties who know each other, and each greeting is compared with all."""
-
-MEMBER: Final = re.compile(r"[0-9a-fA-F]{64}")
-NETWORK_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 """What fits an `Authorization: Bearer` header (RFC 6750, section 2.1)."""
 
@@ -99,6 +95,12 @@ class Config:
     allowed_origins: tuple[str, ...] = ()
     """Lower-case `scheme://host[:port]` of web pages that may talk to this node."""
 
+    mine: bool = False
+    """Look for blocks, in a network where they have to be found."""
+
+    mine_workers: int = field(default_factory=spare_cores)
+    """Processes that look for them."""
+
     max_reorg: int | None = None
     """Most blocks that a switch of branches may take off; None for any number."""
 
@@ -144,6 +146,7 @@ def load(flags: Mapping[str, object], env: Mapping[str, str], read_file: ReadFil
     config = Config(**values)  # type: ignore[arg-type]  # the table's readers return what Config's fields are
     _check_access(config)
     _check_tls(config)
+    _check_mining(config)
     return config
 
 
@@ -175,11 +178,11 @@ def read_token(path: Path, source: str, read_file: ReadFile) -> str:
     text = _file_text(path, source, read_file).strip()
     if not TOKEN_CHARACTERS_MIN <= len(text) <= TOKEN_CHARACTERS_MAX:
         raise ConfigError(
-            f"{_shown(path)} ({source}) holds a token of {len(text)} characters; expected {TOKEN_CHARACTERS_MIN} "
-            f"to {TOKEN_CHARACTERS_MAX}. Make one with: openssl rand -hex 32 > {_shown(path)}"
+            f"{shown_path(path)} ({source}) holds a token of {len(text)} characters; expected {TOKEN_CHARACTERS_MIN} "
+            f"to {TOKEN_CHARACTERS_MAX}. Make one with: openssl rand -hex 32 > {shown_path(path)}"
         )
     if not TOKEN.fullmatch(text):
-        raise ConfigError(f"The token in {_shown(path)} ({source}) may hold letters, digits and ._~+/=- only.")
+        raise ConfigError(f"The token in {shown_path(path)} ({source}) may hold letters, digits and ._~+/=- only.")
     return text
 
 
@@ -198,7 +201,7 @@ def _gather(flags: Mapping[str, object], env: Mapping[str, str], read_file: Read
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
         if variable not in known:
-            raise _unknown("environment variable", variable, None, known.keys() | OTHER_VARIABLES)
+            raise unknown("environment variable", variable, None, known.keys() | OTHER_VARIABLES)
         if text:
             given[known[variable]] = _Given(text, f"environment variable {variable}", here)
     for setting in SETTINGS:
@@ -216,25 +219,25 @@ def _from_file(flag: object, env: Mapping[str, str], read_file: ReadFile) -> Ite
     known = {setting.name for setting in SETTINGS}
     for key, raw in _toml(path, source, read_file).items():
         if key not in known:
-            raise _unknown("key", key, f"in {_shown(path)}", known)
-        yield key, _Given(raw, f"key {key} in {_shown(path)}", path.parent)
+            raise unknown("key", key, f"in {shown_path(path)}", known)
+        yield key, _Given(raw, f"key {key} in {shown_path(path)}", path.parent)
 
 
 def _toml(path: Path, source: str, read_file: ReadFile) -> dict[str, object]:
     try:
         return tomllib.loads(_file_text(path, source, read_file))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of a number too long to be read it is a plain ValueError
         reason = printable(str(error)) or "nested too deeply"
-        raise ConfigError(f"{_shown(path)} ({source}) is not TOML: {reason}") from error
+        raise ConfigError(f"{shown_path(path)} ({source}) is not TOML: {reason}") from error
 
 
 def _file_text(path: Path, source: str, read_file: ReadFile) -> str:
     try:
         return read_file(path).decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"Cannot read {_shown(path)} ({source}): {error.strerror or error}") from error
+        raise ConfigError(f"Cannot read {shown_path(path)} ({source}): {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{_shown(path)} ({source}) is not UTF-8 text.") from error
+        raise ConfigError(f"{shown_path(path)} ({source}) is not UTF-8 text.") from error
 
 
 # --- what values mean -------------------------------------------------------------------------------
@@ -244,7 +247,7 @@ def _read(setting: Setting, given: _Given) -> object:
     try:
         return setting.read(given.raw, given.base)
     except ValueError as error:
-        shown = printable(repr(given.raw), 80)
+        shown = shown_value(given.raw)
         source = given.source[:1].upper() + given.source[1:]
         raise ConfigError(f"{source} is {shown}: {error}; expected {setting.allowed}.") from error
 
@@ -253,42 +256,12 @@ def _network(given: _Given | None, named: object, read_file: ReadFile) -> Networ
     """The built-in network, or the one a `network.toml` describes."""
     if given is None or not isinstance(named, Path):
         return CLASSIC
-    table = _toml(named, f"{given.source}: a network is classic or a file", read_file)
-    where = f"in network file {_shown(named)}"
-    kind = table.pop("kind", None)
-    if kind != Kind.CLASSIC:
-        shown = "missing" if kind is None else printable(repr(kind), 80)
-        raise ConfigError(f'Key kind {where} is {shown}; this version knows kind = "classic" only.')
-    name = table.pop("name", CLASSIC.name)
-    if not isinstance(name, str) or not NETWORK_NAME.fullmatch(name):
-        raise ConfigError(
-            f"Key name {where} is {printable(repr(name), 80)}; expected 1 to 64 of letters, digits and ._-"
-        )
-    members = _members(table.pop("members", None), where)
-    for key in table:
-        raise _unknown("key", key, where, {"kind", "name", "members"}, "; the rules of a classic network are fixed")
-    return Network(Kind.CLASSIC, name, CLASSIC.genesis, members)
+    return load_network(named, f"{given.source}: a network is classic or a file", read_file)
 
 
-def _members(listed: object, where: str) -> frozenset[str]:
-    """The node keys that are let in; empty when the file lists none, and everybody is. Raises ConfigError."""
-    if listed is None:
-        return frozenset()
-    if not isinstance(listed, list) or not 1 <= len(listed) <= MEMBERS_MAX:
-        was = f"a list of {len(listed)}" if isinstance(listed, list) else printable(repr(listed), 80)
-        raise ConfigError(
-            f"Key members {where} is {was}; expected a list of 1 to {MEMBERS_MAX} node keys. "
-            "Leave it out to let everybody in."
-        )
-    members: set[str] = set()
-    for number, key in enumerate(listed, 1):
-        shown = f"Member {number} {where} is {printable(repr(key), 80)}"
-        if not isinstance(key, str) or not MEMBER.fullmatch(key):
-            raise ConfigError(f"{shown}; expected a node key of 64 hex digits, as its tallystick status shows it.")
-        if key.lower() in members:
-            raise ConfigError(f"{shown}, which is listed already; remove one of the two.")
-        members.add(key.lower())
-    return frozenset(members)
+def load_network(path: Path, source: str, read_file: ReadFile) -> Network:
+    """The network that the file `path` describes; `source` says who named it. Raises ConfigError."""
+    return network_of(_toml(path, source, read_file), f"in network file {shown_path(path)}")
 
 
 def _check_tls(config: Config) -> None:
@@ -296,6 +269,15 @@ def _check_tls(config: Config) -> None:
     if (config.tls_cert is None) != (config.tls_key is None):
         given, missing = ("--tls-cert", "--tls-key") if config.tls_cert else ("--tls-key", "--tls-cert")
         raise ConfigError(f"{given} is given without {missing}; TLS takes both files, plain HTTP neither.")
+
+
+def _check_mining(config: Config) -> None:
+    """Where whoever posts makes a block at once, there is nothing to look for."""
+    if config.mine and config.network.rules is None:
+        raise ConfigError(
+            f"--mine looks for blocks, and in a {config.network.kind} network nothing has to be found: each post is a "
+            "block at once. Leave it out, or name a network of kind work with --network FILE."
+        )
 
 
 def _check_access(config: Config) -> None:
@@ -309,17 +291,3 @@ def _check_access(config: Config) -> None:
             f"On {config.host} other machines could write to this node. Give --token-file FILE (writers must send "
             "its token), or --open if anyone may write."
         )
-
-
-# --- words ------------------------------------------------------------------------------------------
-
-
-def _unknown(what: str, name: str, where: str | None, known: Iterable[str], reason: str = "") -> ConfigError:
-    shown = " ".join(filter(None, (printable(name, 80), where)))
-    near = difflib.get_close_matches(name, list(known), n=1)
-    guess = f" Did you mean {near[0]}?" if near else ""
-    return ConfigError(f"Unknown {what} {shown}{reason}.{guess} Known: {', '.join(sorted(known))}.")
-
-
-def _shown(path: Path) -> str:
-    return printable(str(path))

@@ -29,20 +29,35 @@ def greeting(config: Config, host: str, port: int, tip: Header, *, key: str, pro
     http, ws = ("https", "wss") if config.tls_cert else ("http", "ws")
     url = shlex.quote(f"{http}://{where}")
     write, read = config.token_file or config.read_token_file, config.read_token_file
-    ask = f"{program} status --url {url}{_file('--ca', _authority(config))}{_file('--token-file', read)}"
+    trust = _file("--ca", _authority(config))
+    ask = f"{program} status --url {url}{trust}{_file('--token-file', read)}"
     curl = f"curl{_file('--cacert', _authority(config))} {url}"
+    if config.network.rules is None:
+        post = f"{curl}/mineBlock{_bearer(write)} -H 'Content-Type: application/json' -d '{{\"data\": \"hello\"}}'"
+    else:
+        post = f"{program} post hello --url {url}{trust}{_file('--token-file', write)}"
     return f"""Tallystick {__version__}, a node of the {config.network.name} network
   listening on  {http}://{where}  (peers: {ws}://{where})
   data in       {config.data_dir}
   node key      {key[:KEY_DIGITS]}…  (all of it: tallystick status)
-  latest block  {tip.index}  {tip.hash}
+  latest block  {tip.index}  {tip.hash}{_mining(config)}
 
 Try it, from another terminal:
   {curl}/blocks{_bearer(read)}
-  {curl}/mineBlock{_bearer(write)} -H 'Content-Type: application/json' -d '{{"data": "hello"}}'
+  {post}
   {ask}
 
 Ctrl-C stops it."""
+
+
+def _mining(config: Config) -> str:
+    """Who looks for blocks, where they have to be found."""
+    if config.network.rules is None:
+        return ""
+    if not config.mine:
+        return "\n  mining        not here; other nodes look for blocks, or this one with --mine"
+    processes = "1 process looks" if config.mine_workers == 1 else f"{config.mine_workers} processes look"
+    return f"\n  mining        {processes} for blocks"
 
 
 def _authority(config: Config) -> Path | None:

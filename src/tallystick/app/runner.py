@@ -20,17 +20,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, Protocol, get_args
+from typing import Final, Protocol, cast, get_args
 
 import structlog
 
 from tallystick.app.entropy import ENTROPY
-from tallystick.chain.contracts import Reader, Store
+from tallystick.chain.contracts import Known, Reader, Store
 from tallystick.chain.writes import Write
 from tallystick.errors import Rule, RuleViolation, StoreError
-from tallystick.model.block import Block
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import (
     Admit,
     Dial,
@@ -38,13 +39,29 @@ from tallystick.node.effects import (
     HangUp,
     Hold,
     Log,
+    Mine,
     Ping,
     Reply,
     SaveAddresses,
     Say,
     SayChain,
 )
-from tallystick.node.inputs import AddPeer, Ban, Input, Now, PeerSaid, Post, RemovePeer, Tick, Unban
+from tallystick.node.inputs import (
+    AddPeer,
+    Ban,
+    EraseRecord,
+    Input,
+    Mined,
+    Now,
+    PeerSaid,
+    Post,
+    PostAndWait,
+    PostRecords,
+    RemovePeer,
+    StopWaiting,
+    Tick,
+    Unban,
+)
 from tallystick.node.machine import Node
 from tallystick.node.ports import Banned, PeerStatus, Status
 from tallystick.wire.dialect import Dialect
@@ -53,7 +70,7 @@ log = structlog.get_logger("tallystick")
 
 WRITES: Final = get_args(Write)
 
-Answer = Block | bool
+Answer = AnyBlock | Known | Sequence[Known] | bool
 
 SaveBook = Callable[[bytes], None]
 """Puts the book of addresses on disk. Losing one costs little and stops nobody: never raises."""
@@ -67,6 +84,26 @@ class Sockets(Protocol):
 
     def traffic(self, peer: int) -> tuple[int, int] | None:
         """Bytes received from an open connection, and sent to it."""
+
+
+class Searcher(Protocol):
+    """What looks for nonces (`tallystick.app.mining`)."""
+
+    def mine(self, job: Mine) -> None:
+        """Look for this one, and for nothing else any more."""
+
+    def hash_rate(self) -> float:
+        """Hashes a second, lately."""
+
+
+def _size_of(event: Input) -> int:
+    """What an input may write, about."""
+    match event:
+        case Post():
+            return len(event.data)
+        case PostRecords():
+            return sum(record.size_bytes for record in event.records)
+    return 0
 
 
 def read_clock() -> Now:
@@ -104,15 +141,17 @@ class Runner:
         self._next_ticket = 0
         self._timer: asyncio.TimerHandle | None = None
         self._sockets: Sockets | None = None
+        self._miner: Searcher | None = None
         self.failure: BaseException | None = None
         """Why the node had to stop; None while it runs, or when it was told to."""
 
         self.failed: asyncio.Future[object] = self._loop.create_future()
         """Done when the node takes nothing more."""
 
-    def start(self, sockets: Sockets) -> None:
-        """Begin: `sockets` perform what concerns peers, and whatever is due is done."""
+    def start(self, sockets: Sockets, miner: Searcher | None = None) -> None:
+        """Begin: `sockets` perform what concerns peers, `miner` looks for nonces, and whatever is due is done."""
         self._sockets = sockets
+        self._miner = miner
         self._arm()
 
     def stop(self) -> None:
@@ -159,12 +198,33 @@ class Runner:
         self.submit(event)
         await future
 
-    async def post(self, data: str) -> Block:
+    @property
+    def takes_records(self) -> bool:
+        return self._node.takes_records
+
+    async def post(self, data: str) -> AnyBlock:
         """Mine `data`; return the block once it is durable."""
         ticket = self._ticket()
-        answer = await self._ask(ticket, Post(ticket, data))
-        assert isinstance(answer, Block)  # noqa: S101 - the node answers a Post with a Block
-        return answer
+        return cast("AnyBlock", await self._ask(ticket, Post(ticket, data)))
+
+    async def post_records(self, records: Sequence[Record]) -> Sequence[Known]:
+        """Put records into the pool, all or none."""
+        ticket = self._ticket()
+        return cast("Sequence[Known]", await self._ask(ticket, PostRecords(ticket, records)))
+
+    async def post_and_wait(self, record: Record, wait_ms: int) -> AnyBlock | Known:
+        """Post a record and wait for its block."""
+        ticket = self._ticket()
+        try:
+            return cast("AnyBlock | Known", await self._ask(ticket, PostAndWait(ticket, record, wait_ms)))
+        finally:
+            if self._answers.pop(ticket, None) is not None:  # the caller went away
+                self.submit(StopWaiting(ticket))
+
+    async def erase(self, id: str) -> None:
+        """Forget what the records of this id hold."""
+        ticket = self._ticket()
+        await self._ask(ticket, EraseRecord(ticket, id))
 
     async def add_peer(self, address: str) -> None:
         """Keep dialling `address`."""
@@ -200,7 +260,14 @@ class Runner:
 
     def status(self) -> Status:
         status = self._node.status(read_clock(), self._store)
-        return replace(status, peers=[self._with_traffic(peer) for peer in status.peers])
+        mining = status.mining
+        if mining is not None and mining.is_mining and self._miner is not None:
+            mining = replace(mining, hashes_per_second=self._miner.hash_rate())
+        return replace(status, peers=[self._with_traffic(peer) for peer in status.peers], mining=mining)
+
+    def mined(self, number: int, nonce: int) -> None:
+        """The search of this number has found a nonce."""
+        self.submit(Mined(number, nonce))
 
     def _with_traffic(self, peer: PeerStatus) -> PeerStatus:
         """The core does not see bytes; the sockets count them."""
@@ -265,7 +332,7 @@ class Runner:
         room, places = self._limits.page_bytes, self._limits.view_page
         while self._queue and room > 0 and places > 0:
             event = self._queue.popleft()
-            room -= len(event.data) if isinstance(event, Post) else 0
+            room -= _size_of(event)
             places -= 1
             yield event
         until_ns = time.monotonic_ns() + self._limits.peers_slice_ms * 1_000_000
@@ -319,6 +386,9 @@ class Runner:
                     self._sockets.perform(effect)
             case SaveAddresses():
                 self._save_addresses(effect.content)
+            case Mine():
+                if self._miner is not None:
+                    self._miner.mine(effect)
 
     def _arm(self) -> None:
         """Set the timer for the next tick."""

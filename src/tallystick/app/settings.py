@@ -7,6 +7,7 @@ file, and either returns what the node works with or raises ValueError with the 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("auto", "plain", "json")
 
 _PORT_MAX: Final = 65_535
+_MINE_WORKERS_MAX: Final = 256
 _NAMES_MAX: Final = 64
 """Names in `allowed_hosts` and in `allowed_origins`; each request is compared with all of them."""
 
@@ -85,6 +87,19 @@ def _whole_number(raw: object, low: int, high: int) -> int:
 
 def _port(raw: object, _base: Path) -> int:
     return _whole_number(raw, 0, _PORT_MAX)
+
+
+def spare_cores() -> int:
+    """Processor cores that this process may use, without one for everything else; one at least."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    return min(max(1, cores - 1), _MINE_WORKERS_MAX)
+
+
+def _mine_workers(raw: object, _base: Path) -> int:
+    return _whole_number(raw, 1, _MINE_WORKERS_MAX)
 
 
 def _max_reorg(raw: object, _base: Path) -> int:
@@ -186,6 +201,22 @@ SETTINGS: Final = (
         "Connect to nodes found through others too; with --no-discover, to the given ones only.",
     ),
     Setting("network", "--network", _network, "classic, or a network file", "classic", "The network to be part of."),
+    Setting(
+        "mine",
+        "--mine",
+        _boolean,
+        "true or false",
+        "false",
+        "Look for blocks, in a network where they have to be found.",
+    ),
+    Setting(
+        "mine_workers",
+        "--mine-workers",
+        _mine_workers,
+        f"1 to {_MINE_WORKERS_MAX}",
+        "all cores but one",
+        "Processes that look for blocks, with --mine.",
+    ),
     Setting(
         "token_file",
         "--token-file",

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tallystick.chain.contracts import Duty, Engine, View
+from tallystick.chain.contracts import Draft, Duty, Engine, Past, Unchecked, View
 from tallystick.chain.forkchoice import Reorg, plan
 from tallystick.chain.tree import BlockTree
 from tallystick.chain.writes import OWN, AddSide, Append, Mark, Switch, Write
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.block import Block, Header, UncheckedBlock, header_of
+from tallystick.model.block import Header, header_of
 from tallystick.model.limits import Limits
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Change:
     """What became of some blocks."""
 
     writes: Sequence[Write] = ()
-    appended: Sequence[Block] = ()
+    appended: Sequence[AnyBlock] = ()
     """Blocks that extended the tip, in order."""
 
     reorg: Reorg | None = None
@@ -40,13 +42,19 @@ NOTHING = Change()
 class Chain:
     """Owner of the tip. Methods that take blocks of others raise RuleViolation and change nothing then."""
 
-    def __init__(self, engine: Engine, tip: Block, limits: Limits, max_reorg: int | None = None) -> None:
+    def __init__(self, engine: Engine, tip: AnyBlock, limits: Limits, max_reorg: int | None = None) -> None:
         """Follow the branch that ends in `tip`, a block of the store."""
         self._engine = engine
         self._limits = limits
         self._max_reorg = max_reorg
         self._tree = BlockTree(header_of(tip), limits.recent_headers)
         self._moved = 0
+        self._appended: Sequence[AnyBlock] = ()
+        """What came onto the tip last, in networks whose blocks hold records: within the same step no view shows it."""
+
+        self.switches = 0
+        """How often another branch was followed."""
+
         self.tip_block = tip
         """The last block of the best chain, with its data."""
 
@@ -68,6 +76,10 @@ class Chain:
         """Is this block part of the best chain?"""
         return self._tree.on_best_chain(index, hash, view)
 
+    def find(self, index: int, hash: str, view: View) -> Header | None:
+        """The block of that index and hash, on the best chain or beside it."""
+        return self._tree.find(index, hash, view)
+
     def keeps(self, index: int, hash: str, view: View) -> bool:
         """Is this block on the best chain or beside it?"""
         return self._tree.find(index, hash, view) is not None
@@ -83,17 +95,17 @@ class Chain:
 
     # --- our own blocks ------------------------------------------------------------------------
 
-    def seal(self, data: str, wall_ms: int) -> Block:
+    def seal(self, data: str, wall_ms: int) -> AnyBlock:
         """A new block with `data` on the tip, not yet part of the chain."""
         return self._engine.seal(self._tree.tip, data, wall_ms)
 
-    def take_post(self, block: Block) -> Change:
+    def take_post(self, block: AnyBlock) -> Change:
         """Put a block that `seal` just made for a caller on the chain; from now on it is a duty."""
         return self._append([block], [OWN])
 
     def mine_again(self, duties: Sequence[Duty], wall_ms: int) -> Change:
         """Carry lost duties again, in order, on top of the tip."""
-        blocks: list[Block] = []
+        blocks: list[AnyBlock] = []
         parent = self.tip
         for duty in duties:
             block = self._engine.seal(parent, duty.data, wall_ms)
@@ -101,18 +113,27 @@ class Chain:
             parent = header_of(block)
         return self._append(blocks, [duty.first for duty in duties])
 
+    def draft(self, records: Sequence[Record], view: View, wall_ms: int) -> Draft:
+        """A block on the tip that lacks nothing but its seal, with as many of the first `records` as fit."""
+        return self._engine.draft(self.tip, records, self.past(view), wall_ms)
+
+    def take_sealed(self, block: AnyBlock) -> Change:
+        """Put a block on the chain that was made from a draft on the tip."""
+        return self._append([block], None)
+
     # --- blocks of others ----------------------------------------------------------------------
 
-    def is_ahead(self, block: UncheckedBlock) -> bool:
+    def is_ahead(self, block: Unchecked) -> bool:
         """Does this block claim to be further than our tip?"""
         return block.index > self.tip.index
 
-    def accept(self, blocks: Sequence[UncheckedBlock], view: View, *, deep: bool = True) -> Change:
+    def accept(self, blocks: Sequence[Unchecked], view: View, wall_ms: int, *, deep: bool = True) -> Change:
         """Check `blocks`, each the child of the one before, keep them, and follow their branch if it is better.
 
         Raises RuleViolation when one of them is wrong, or, with PARENT_IS_KNOWN, when they link to
         nothing we have. Blocks we have already are no change, unless they end a better branch. Unless `deep`, a better
-        branch that leaves ours further back than our newest headers counts as nothing we have.
+        branch that leaves ours further back than our newest headers counts as nothing we have, and one that is much
+        lighter than ours as nothing at all.
         """
         run = [self._engine.check_alone(block) for block in blocks]
         for parent, block in pairwise(run):
@@ -120,38 +141,52 @@ class Chain:
         known = self._count_known(run, view)
         if known == len(run):
             return NOTHING  # a duplicate changes nothing and is not passed on
-        parent_header = header_of(run[known - 1]) if known else self._parent_of(run[0], view)
-        new = run[known:]
-        is_kept = len(run) == 1 and view.side(new[0].hash) is not None
-        if is_kept and self._engine.weight(header_of(new[0])) <= self._engine.weight(self.tip):
+        kept = view.side(run[0].hash) if len(run) == 1 else None
+        if kept is not None and self._engine.weight(kept) <= self.weight:
             return NOTHING
-        self._engine.check_in_place(new[0], parent_header)
-        if parent_header.hash == self.tip.hash:
-            return self._append(new, None)
+        before = self._parent_of(run[known], view)
+        self._engine.check_in_place(run[known], before)
+        new = self._place(run[known:], before, view, wall_ms)
+        if before.hash == self.tip.hash:
+            return self._connect(new, view)
         if not deep:
-            self._check_is_shallow(new[-1], parent_header, view)
-        change = self._branch(new, parent_header, view)
-        return NOTHING if is_kept and change.refused else change  # why it is refused was said when it came first
+            if self._engine.weight(header_of(new[-1])) < self._engine.least_weight(self.tip):
+                return NOTHING
+            self._check_is_shallow(new[-1], before, view)
+        change = self._branch(new, before, view)
+        if kept is not None and change.refused:
+            return NOTHING  # why it is refused was said when it came first
+        return change
 
-    def extend(self, run: Sequence[Block], view: View, *, staged: bool, root: Header | None = None) -> Change:
+    def extend(
+        self, run: Sequence[AnyBlock], view: View, wall_ms: int, *, staged: bool, root: Header | None = None
+    ) -> Change:
         """Take a run that `Engine.check_run` made, keep it, and follow its branch if it is better.
 
         `staged`: it is part of a branch that is still arriving (see `AddSide.staged`). `root` is an older block of that
-        branch that was not on ours when it came: looking for the fork from there saves walking down a long branch.
-        Raises RuleViolation with PARENT_IS_KNOWN when the run links to nothing we have.
+        branch: looking for the fork from there saves walking down a long branch. All from there on must have been
+        staged since, and no other branch followed meanwhile (`switches`): what a switch took and another one gave back
+        is kept like any side block, and may be gone. Raises RuleViolation, with PARENT_IS_KNOWN when the run links to
+        nothing we have.
         """
         known = self._count_known(run, view)
         if known == len(run):
             return NOTHING
-        new = run[known:]
-        parent = header_of(run[known - 1]) if known else self._parent_of(run[0], view)
-        if parent.hash == self.tip.hash:
-            return self._append(new, None)
-        if root is not None and not self.has(root.index, root.hash, view):
-            parent = root
-        return self._branch(new, parent, view, staged=staged)
+        before = self._parent_of(run[known], view)
+        new = self._place(run[known:], before, view, wall_ms)
+        if before.hash == self.tip.hash:
+            return self._connect(new, view)
+        oldest = root if root is not None and not self.has(root.index, root.hash, view) else before
+        return self._branch(new, before, view, staged=staged, oldest=oldest)
 
-    def _check_is_shallow(self, last: Block, parent: Header, view: View) -> None:
+    def _place(self, run: Sequence[AnyBlock], parent: Header, view: View, wall_ms: int) -> Sequence[AnyBlock]:
+        return self._engine.place(run, parent, self.past(view), wall_ms)
+
+    def past(self, view: View) -> Past:
+        """How engines look at what is before a block."""
+        return lambda header, count: self._tree.past(header, count, view)
+
+    def _check_is_shallow(self, last: AnyBlock, parent: Header, view: View) -> None:
         """Does a branch that would be followed leave ours among our newest headers? Raises RuleViolation."""
         lowest = self.tip.index - self._limits.recent_headers
         is_better = self._engine.weight(header_of(last)) > self._engine.weight(self.tip)
@@ -166,7 +201,7 @@ class Chain:
         """May everything after `fork` leave the best chain (`--max-reorg`)?"""
         return self._max_reorg is None or self.tip.index - fork.index <= self._max_reorg
 
-    def _count_known(self, run: Sequence[Block], view: View) -> int:
+    def _count_known(self, run: Sequence[AnyBlock], view: View) -> int:
         """How many of the first blocks of a run are on the best chain. Both are linked, so halving finds it."""
         low, high = 0, len(run)
         while low < high:
@@ -177,7 +212,7 @@ class Chain:
                 high = middle
         return low
 
-    def _parent_of(self, block: Block, view: View) -> Header:
+    def _parent_of(self, block: AnyBlock, view: View) -> Header:
         parent = self._tree.find(block.index - 1, block.previous_hash, view)
         if parent is None:
             raise RuleViolation(Rule.PARENT_IS_KNOWN, f"block {block.index} {block.hash} links to no block we have")
@@ -185,8 +220,18 @@ class Chain:
 
     # --- changes -------------------------------------------------------------------------------
 
-    def _append(self, blocks: Sequence[Block], marks: Sequence[Mark] | None) -> Change:
+    def _connect(self, blocks: Sequence[AnyBlock], view: View) -> Change:
+        """Put blocks of others on the tip, if their records are new."""
+        self._check_records_are_new(self.tip, self.tip, blocks, view)
+        unseen = self._unseen(view)
+        change = self._append(blocks, None)
+        if unseen:
+            self._appended = [*unseen, *blocks]
+        return change
+
+    def _append(self, blocks: Sequence[AnyBlock], marks: Sequence[Mark] | None) -> Change:
         self._tree.extend(map(header_of, blocks))
+        self._appended = blocks if self._engine.takes_records else ()
         self.tip_block = blocks[-1]
         size = self._limits.view_page
         if len(blocks) <= size:
@@ -197,20 +242,58 @@ class Chain:
         ]
         return Change(writes, appended=blocks)
 
-    def _branch(self, blocks: Sequence[Block], parent: Header, view: View, *, staged: bool = False) -> Change:
-        """Keep blocks that do not extend the tip, and switch to their branch if it is the better one."""
+    def _branch(
+        self,
+        blocks: Sequence[AnyBlock],
+        parent: Header,
+        view: View,
+        *,
+        staged: bool = False,
+        oldest: Header | None = None,
+    ) -> Change:
+        """Keep blocks that do not extend the tip, and switch to their branch if it is the better one.
+
+        The fork is looked for from the block `oldest` of that branch, by default from the parent.
+        """
         size = self._limits.view_page
         kept: list[Write] = [AddSide(blocks[i : i + size], staged) for i in range(0, len(blocks), size)]
+        start = parent if oldest is None else oldest
         try:
-            reorg = plan(self._tree, self._engine, view, header_of(blocks[-1]), parent, max_depth=self._max_reorg)
+            reorg = plan(self._tree, self._engine, view, header_of(blocks[-1]), start, max_depth=self._max_reorg)
         except RuleViolation as refused:
             if refused.rule is Rule.PARENT_IS_KNOWN:
                 raise
             return Change(kept, refused=refused)
         if reorg is None:
             return Change(kept)
+        self._check_records_are_new(reorg.fork, parent, blocks, view)
         self._tree.switch(reorg.fork, map(header_of, blocks[-self._limits.recent_headers :]), view)
         self.tip_block = blocks[-1]
+        self._appended = ()
+        self.switches += 1
         self._moved += len(reorg.detach) + len(reorg.attach)
         switch = Switch(reorg.fork.index, reorg.old_tip.index, reorg.new_tip.hash, reorg.new_tip.index)
         return Change([*kept, switch], reorg=reorg)
+
+    def _check_records_are_new(self, fork: Header, parent: Header, blocks: Sequence[AnyBlock], view: View) -> None:
+        """Is each record of a branch that is about to be followed new in it? The branch leaves ours after `fork`, goes
+        on to `parent`, and then come `blocks`. Raises RuleViolation(RECORD_IS_NEW)."""
+        if not self._engine.takes_records:
+            return
+        unseen = [block for block in self._unseen(view) if block.index <= fork.index]
+        shown = unseen[0].index - 1 if unseen else fork.index
+        records = [record for block in (*unseen, *blocks) for record in self._engine.records(block)]
+        twice = view.repeats(shown, parent.hash, records)
+        if twice is not None:
+            raise RuleViolation(
+                Rule.RECORD_IS_NEW,
+                f"the branch to block {blocks[-1].index} {blocks[-1].hash} holds record {twice} twice",
+            )
+
+    def _unseen(self, view: View) -> Sequence[AnyBlock]:
+        """The newest blocks of our chain, as far as they came in this very step, so that `view` does not show them."""
+        if self._appended:
+            last = self._appended[-1]
+            if any(header.hash == last.hash for header in view.headers(last.index, 1)):
+                self._appended = ()
+        return self._appended

@@ -56,6 +56,18 @@ class BlockTree:
         side = view.side(hash)
         return side if side is not None and side.index == index else None
 
+    def past(self, header: Header, count: int, view: View) -> list[Header]:
+        """The last `count` headers of the branch that ends in `header`, that one included, oldest first; fewer where
+        genesis is. Raises RuleViolation(PARENT_IS_KNOWN) where the branch has lost its older blocks."""
+        found = [header]
+        while len(found) < count and found[-1].index > 0:
+            child = found[-1]
+            parent = self.find(child.index - 1, child.previous_hash, view)
+            if parent is None:
+                raise _no_longer_kept(child)
+            found.append(parent)
+        return found[::-1]
+
     def locator(self, view: View, most: int) -> list[Header]:
         """The tip, the ten blocks before it, then ever larger steps down to genesis: at most `most` blocks.
 
@@ -82,9 +94,7 @@ class BlockTree:
         while not self.on_best_chain(header.index, header.hash, view):
             parent = self.find(header.index - 1, header.previous_hash, view)
             if parent is None:
-                raise RuleViolation(
-                    Rule.PARENT_IS_KNOWN, f"the parent of side block {header.index} {header.hash} is no longer kept"
-                )
+                raise _no_longer_kept(header)
             if parent.index < lowest:
                 return None
             header = parent
@@ -115,3 +125,9 @@ class BlockTree:
         else:
             self._recent.clear()
         self._recent.extend(newest)
+
+
+def _no_longer_kept(header: Header) -> RuleViolation:
+    return RuleViolation(
+        Rule.PARENT_IS_KNOWN, f"the parent of side block {header.index} {header.hash} is no longer kept"
+    )

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tallystick.model.block import Block
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
 
 Mark = str | None
 OWN: Final = ""
@@ -26,10 +27,11 @@ OWN: Final = ""
 class Append:
     """Put `blocks` on the best chain; the first names the tip as its parent, each other its predecessor.
 
-    A mark that is a hash also settles that duty: it is no longer lost.
+    A mark that is a hash also settles that duty: it is no longer lost. The records of a sealed block go into the log,
+    in order, and are in the pool no more; the pool's own copy of a record is used, so sealing moves no data.
     """
 
-    blocks: Sequence[Block]
+    blocks: Sequence[AnyBlock]
     marks: Sequence[Mark] | None = None
     """One for each block; None when no block is marked."""
 
@@ -42,18 +44,19 @@ class AddSide:
     batch is committed: never between two writes of one step, which may build on each other.
     """
 
-    blocks: Sequence[Block]
+    blocks: Sequence[AnyBlock]
 
     staged: bool = False
     """Part of a longer branch that is still arriving: not counted, not dropped as the oldest, and no fork yet.
-    A `Switch` to the branch takes it like any other; `DropStaged` and a restart forget it. A staged block that comes
-    again, not staged, is from then on a side block like any other."""
+    A `Switch` to the branch takes it like any other; `DropStaged` and a restart forget it. A block may be both staged
+    and a side block like any other, and what becomes of it as one is nothing to the other: a branch that was staged is
+    whole, whoever else sends parts of it, and whatever is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class DropStaged:
-    """Forget all blocks that are still staged. An ordinary side block on top of one stays, like one whose older
-    blocks were dropped: `View.side` knows it, and its parent no more."""
+    """Forget all blocks that are still staged, unless they are side blocks as well. A side block on top of one stays,
+    like one whose older blocks were dropped: `View.side` knows it, and its parent no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ class Switch:
     the side blocks from `new_tip` back to the child of `fork` take their place.
 
     Duties carried by blocks that went aside and by none that came are lost from now on; duties carried
-    by blocks that came are not.
+    by blocks that came are not. Records of blocks that went aside are in the pool again, each at its old place in the
+    order of arrival, except those that blocks which came hold too. The log is rewound to the fork, and goes on from
+    there.
     """
 
     fork: int
@@ -76,6 +81,21 @@ class Switch:
 
     new_tip_index: int
     """Its index."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddRecords:
+    """Put `records`, none of which is in the pool or on the best chain, into the pool, in this order."""
+
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Forget data and salt of all records of this id, wherever they stand, and keep their entries. They do not come
+    back when a peer sends them again."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +126,6 @@ class ForgetBan:
     subject: str
 
 
-Write = Append | AddSide | DropStaged | Switch | RememberPeer | ForgetPeer | RememberBan | ForgetBan
+Write = (
+    Append | AddSide | DropStaged | Switch | AddRecords | Erase | RememberPeer | ForgetPeer | RememberBan | ForgetBan
+)

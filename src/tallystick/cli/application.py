@@ -20,11 +20,18 @@ from tallystick.cli import (
     ban,
     block,
     blocks,
+    check,
+    erase,
     export,
     forks,
     import_,
     mine,
+    network,
     peers,
+    post,
+    prove,
+    record,
+    records,
     remove_peer,
     start,
     status,
@@ -122,6 +129,12 @@ def _options(
 
 app.command("start")(start.start)
 app.command("mine")(mine.mine)
+app.command("post")(post.post)
+app.command("record")(record.record)
+app.command("records")(records.records)
+app.command("prove")(prove.prove)
+app.command("check")(check.check)
+app.command("erase")(erase.erase)
 app.command("blocks")(blocks.blocks)
 app.command("block")(block.block)
 app.command("peers")(peers.peers)
@@ -131,6 +144,7 @@ app.command("ban")(ban.ban)
 app.command("unban")(unban.unban)
 app.command("forks")(forks.forks)
 app.command("status")(status.status)
+app.add_typer(network.app)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("backup")(backup.backup)

@@ -9,13 +9,14 @@ import typer
 
 from tallystick.app.text import printable
 from tallystick.cli import folder, terminal
-from tallystick.cli.options import ConfigFile, DataDir, Json
+from tallystick.cli.options import ConfigFile, DataDir, Json, NetworkFile
 
 
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; must not exist yet.")],
     *,
     data_dir: DataDir = None,
+    network: NetworkFile = None,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
@@ -26,7 +27,7 @@ def backup(
     """
     from tallystick.storage import backup as storage  # noqa: PLC0415 - keeps --help quick
 
-    place = folder.find(data_dir, config)
+    place = folder.find(data_dir, config, network)
     tip = storage.backup(place.data_dir, file, place.network)
     size_bytes = file.stat().st_size
     if as_json:

@@ -12,7 +12,8 @@ from tallystick.cli.exits import ExitCode, Failure
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.remote import Node, ShownBlock
+    from tallystick.cli.answers import ShownBlock
+    from tallystick.cli.remote import Node
 
 DEFAULT_LIMIT = 20
 
@@ -33,62 +34,59 @@ def blocks(
 
     With --json the same blocks are one JSON array, a block a line, written as they arrive.
     """
-    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
-    from tallystick.model.block import Block  # noqa: PLC0415
+    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
 
     if everything and first is not None:
         raise Failure(ExitCode.USAGE, "--all begins at the genesis block; leave out --from.")
     with remote.Node(url, token_file, ca) as node:
-        tip = node.read(node.get("/blocks/latest"), remote.ShownBlock).index
+        tip = node.read(node.get("/blocks/latest"), answers.ShownBlock).index
         start = 0 if everything else max(0, tip + 1 - limit) if first is None else first
         pages = _pages(node, start, tip + 1 if everything else limit)
         if as_json:
-            keys = Block.__struct_fields__  # all that a block of the best chain has
-            terminal.say_json_array({key: getattr(block, key) for key in keys} for page in pages for block in page)
+            terminal.say_json_array(block for body, _ in pages for block in body)
             return
         header = True
-        for page in pages:
+        for _, page in pages:
             _show(page, header=header)
             header = False
         if header:
             terminal.say(f"No blocks from {start} on; the last one is {tip}.")
 
 
-def _pages(node: Node, first: int, count: int) -> Iterator[list[ShownBlock]]:
-    """Pages of up to `count` blocks from `first` on, each linked to the page before."""
-    from tallystick.cli.remote import ShownBlock  # noqa: PLC0415 - keeps --help quick
+def _pages(node: Node, first: int, count: int) -> Iterator[tuple[list[object], list[ShownBlock]]]:
+    """Pages of up to `count` blocks from `first` on, as they came and as people see them, each linked to the last."""
+    from tallystick.cli.answers import ShownBlock  # noqa: PLC0415 - keeps --help quick
     from tallystick.model.limits import LIMITS  # noqa: PLC0415
 
     end, last_hash = first + count, None
     while first < end:
         limit = min(end - first, LIMITS.page_blocks)
-        page = node.read(node.get("/blocks", **{"from": first, "limit": limit}), list[ShownBlock])[:limit]
+        body = node.get("/blocks", **{"from": first, "limit": limit})
+        page = node.read(body, list[ShownBlock])[:limit]
         if not page:
             return
         if page[0].index != first or last_hash not in {None, page[0].previous_hash}:
             raise Failure(
                 ExitCode.REFUSED, "the node switched to another branch while its chain was read; run it again."
             )
-        yield page
+        yield node.read(body, list[object])[:limit], page
         first, last_hash = first + len(page), page[-1].hash
 
 
 def _show(page: list[ShownBlock], *, header: bool) -> None:
-    columns = (
+    sealed = page[0].records is not None
+    columns = [
         terminal.Column("block", 10, right=True),
         terminal.Column("hash", 12),
         terminal.Column("mined", 14, right=True),
+        *([terminal.Column("records", 7, right=True)] if sealed else []),
         terminal.Column("size", 9, right=True),
         terminal.Column("data"),
-    )
-    rows = (
-        (
-            str(block.index),
-            block.hash[:12],
-            terminal.age(block.timestamp),
-            terminal.size(len(block.data.encode())),
-            block.data,
-        )
-        for block in page
-    )
-    terminal.table(columns, rows, header=header)
+    ]
+    terminal.table(columns, (_row(block) for block in page), header=header)
+
+
+def _row(block: ShownBlock) -> list[str]:
+    records = [] if block.records is None else [f"{len(block.records):,}"]
+    size = terminal.size(block.size_bytes)
+    return [str(block.index), block.hash[:12], terminal.age(block.timestamp), *records, size, block.preview]

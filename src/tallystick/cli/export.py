@@ -10,7 +10,7 @@ import typer
 
 from tallystick.app.text import printable
 from tallystick.cli import folder, terminal
-from tallystick.cli.options import ConfigFile, DataDir, Json
+from tallystick.cli.options import ConfigFile, DataDir, Json, NetworkFile
 
 if TYPE_CHECKING:
     from tallystick.app.config import Place
@@ -20,6 +20,7 @@ def export(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="Where to write; - is stdout.")] = folder.STDIO,
     *,
     data_dir: DataDir = None,
+    network: NetworkFile = None,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
@@ -29,7 +30,7 @@ def export(
     """
     from tallystick.storage.folder import USUAL_MODE, new_file  # noqa: PLC0415 - keeps --help quick
 
-    place = folder.find(data_dir, config)
+    place = folder.find(data_dir, config, network)
     if file == folder.STDIO:
         _write(place, sys.stdout.buffer)
         return

@@ -8,7 +8,7 @@ from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.remote import ShownFork
+    from tallystick.cli.answers import ShownFork
 
 
 def forks(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, ca: Authority = None, as_json: Json = False) -> None:
@@ -17,14 +17,14 @@ def forks(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, ca: Authority
     The branch that changed last comes first. Long branches show their newest blocks; tallystick block HASH shows
     any of them.
     """
-    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
 
     with remote.Node(url, token_file, ca) as node:
         body = node.get("/forks")
         if as_json:
             terminal.say_json(node.read(body, list[object]))
             return
-        found = node.read(body, list[remote.ShownFork])
+        found = node.read(body, list[answers.ShownFork])
     if not found:
         terminal.say("No branches: this node never saw the past change.")
     for fork in found:
@@ -47,7 +47,7 @@ def _show(fork: ShownFork) -> None:
             block.hash[:12],
             terminal.age(block.timestamp),
             (block.mined_again_as or "")[:12],
-            block.data,
+            block.preview,
         )
         for block in reversed(fork.blocks)
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tallystick.app.text import printable
-from tallystick.cli import terminal
+from tallystick.cli import folder, terminal
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
@@ -16,13 +16,28 @@ from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 def mine(
     data: Annotated[str, typer.Argument(metavar="DATA|-", help="What to record; - reads it from stdin, exactly.")],
     *,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            "--wait",
+            min=0,
+            max=300,
+            metavar="SECONDS",
+            help="How long to wait for the block, where it has to be found.  [default: as the node has it, 30]",
+            show_default=False,
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     token_file: TokenFile = None,
     ca: Authority = None,
     as_json: Json = False,
 ) -> None:
-    """Record DATA in a new block. Returns when the block is safe on the node's disk."""
-    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    """Record DATA in a new block. Returns when the block is safe on the node's disk.
+
+    Where blocks have to be found, it waits for the one that holds DATA. If that takes too long, DATA is recorded all
+    the same: it is safe on the node's disk, and comes into a later block.
+    """
+    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
 
     text = _from_stdin() if data == "-" else data
     try:
@@ -30,20 +45,22 @@ def mine(
     except UnicodeEncodeError as error:
         raise Failure(ExitCode.USAGE, "DATA is not UTF-8 text; a block holds text only.") from error
     with remote.Node(url, token_file, ca) as node:
-        block = node.read(body := node.post("/mineBlock", {"data": text}), remote.ShownBlock)
+        body = node.mine(text, wait)
+        answer = node.read(body, dict[str, object])
         if as_json:
-            terminal.say_json(node.read(body, dict[str, object]))
-        else:
+            terminal.say_json(answer)
+        elif "index" in answer:
+            block = node.read(body, answers.ShownBlock)
             terminal.say(f"Block {block.index} holds it: {printable(block.hash)}")
+        else:
+            pending = printable(node.read(body, answers.ShownPosted).only.id)
+            terminal.say(f"No block holds it yet; it waits to be sealed, as record {pending}")
+            terminal.say(f"See: tallystick record {pending}")
 
 
 def _from_stdin() -> str:
-    """All of stdin. One byte more than a node takes is read, so that the node says what its limit is."""
-    from tallystick.model.limits import LIMITS  # noqa: PLC0415 - keeps --help quick
-
-    raw = sys.stdin.buffer.read(LIMITS.request_body_bytes + 1)
-    if len(raw) > LIMITS.request_body_bytes:
-        raise Failure(ExitCode.USAGE, f"stdin is longer than {LIMITS.request_body_bytes} bytes; no block holds that.")
+    """All of stdin."""
+    raw = folder.bounded(sys.stdin.buffer, "stdin")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -52,3 +52,13 @@ ConfigFile = Annotated[
         "--config", metavar="FILE", help="TOML file with settings; else TALLYSTICK_CONFIG.", show_default=False
     ),
 ]
+
+NetworkFile = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        metavar="classic|FILE",
+        help="The network the chain belongs to; else TALLYSTICK_NETWORK, the configuration file's, or classic.",
+        show_default=False,
+    ),
+]

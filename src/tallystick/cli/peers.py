@@ -10,7 +10,8 @@ from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.remote import Node, ShownBan, ShownPeer
+    from tallystick.cli.answers import ShownBan, ShownPeer
+    from tallystick.cli.remote import Node
 
 
 def peers(
@@ -22,7 +23,7 @@ def peers(
     as_json: Json = False,
 ) -> None:
     """List the node's peers: open connections, and addresses it keeps dialling."""
-    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
 
     with remote.Node(url, token_file, ca) as node:
         if banned:
@@ -32,7 +33,7 @@ def peers(
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]).get("peers", []))
             return
-        known = node.read(body, remote.ShownStatus).peers
+        known = node.read(body, answers.ShownStatus).peers
     if not known:
         terminal.say("No peers yet. Connect to one with: tallystick add-peer ws://HOST:PORT")
         return
@@ -59,7 +60,7 @@ def _row(peer: ShownPeer) -> tuple[str, ...]:
 
 
 def _show_banned(node: Node, *, as_json: bool) -> None:
-    from tallystick.cli.remote import ShownBan  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli.answers import ShownBan  # noqa: PLC0415 - keeps --help quick
 
     body = node.get("/bans")
     if as_json:

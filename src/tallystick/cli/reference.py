@@ -5,6 +5,7 @@ A test compares the file with what this prints, so the reference can't fall behi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from typer.testing import CliRunner
@@ -32,8 +33,17 @@ command a terminal. Errors are on stderr, in a line or two.
 `tallystick status --watch` shows a node live. It ends with Ctrl-C and code 0, and with code 3 when the node was away
 for a minute. `--until-synced` waits for a node: `tallystick status --until-synced && next-step`.
 
-`export` and `import` speak JSON Lines: one block a line, genesis first, UTF-8, keys in the order `data`, `hash`,
-`index`, `previous_hash`, `timestamp` (import takes any order).
+`export` and `import` speak JSON Lines: one block a line, genesis first, UTF-8, keys of a classic block in the order
+`data`, `hash`, `index`, `previous_hash`, `timestamp`, those of a sealed one as the API has them (import takes any
+order).
+
+`post`, `record`, `records`, `prove` and `erase` are for networks whose blocks hold records. `prove` and `check` belong
+together: the one asks a node for a proof, the other needs neither a node nor a network to check it.
+
+```sh
+tallystick prove invoice-17 > invoice-17.json
+tallystick check invoice-17.json --block HASH     # of a block that somebody you trust named
+```
 
 ## Exit codes
 
@@ -52,11 +62,18 @@ def reference() -> str:
 
     codes = "".join(f"| {code.value} | {code.meaning} |\n" for code in ExitCode)
     parts = [INTRODUCTION + codes, f"## tallystick\n\n```text\n{help_of()}\n```\n"]
-    parts += [
-        f"## tallystick {command.name}\n\n```text\n{help_of(str(command.name))}\n```\n"
-        for command in app.registered_commands
-    ]
+    parts += [f"## tallystick {' '.join(command)}\n\n```text\n{help_of(*command)}\n```\n" for command in all_commands()]
     return "\n".join(parts)
+
+
+def all_commands() -> Iterator[tuple[str, ...]]:
+    """The words of every command, those in groups too."""
+    for command in app.registered_commands:
+        yield (str(command.name),)
+    for group in app.registered_groups:
+        members = group.typer_instance
+        if members is not None:
+            yield from ((str(members.info.name), str(command.name)) for command in members.registered_commands)
 
 
 if __name__ == "__main__":

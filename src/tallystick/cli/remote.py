@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,7 +21,6 @@ from tallystick.app.config import read_bounded, read_token
 from tallystick.app.text import printable
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.errors import ConfigError
-from tallystick.model.block import INDEX_MAX, TIMESTAMP_MAX
 from tallystick.model.limits import LIMITS
 from tallystick.wire.addresses import is_loopback
 
@@ -35,131 +34,6 @@ ANSWER_BYTES_MAX: Final = 8 * LIMITS.message_bytes
 """The longest answer: a block as long as a message may be, every character of it escaped."""
 
 _DETAIL_CHARACTERS: Final = 500
-
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=TIMESTAMP_MAX)]
-Rate = Annotated[float, msgspec.Meta(ge=0, le=INDEX_MAX)]
-"""Numbers as a node sends them; others could not be shown as sizes and dates."""
-
-
-class ShownBlock(msgspec.Struct, frozen=True):
-    """A block as the API shows it."""
-
-    data: str
-    hash: str
-    index: Count
-    previous_hash: str
-    timestamp: Seconds
-    orphaned: bool = False
-    mined_again_as: str | None = None
-
-
-class ShownTip(msgspec.Struct, frozen=True):
-    """Index and hash of a block."""
-
-    index: Count
-    hash: str
-
-
-class ShownHeader(msgspec.Struct, frozen=True):
-    """A block without its data."""
-
-    index: Count
-    hash: str
-    timestamp: Seconds
-
-
-class ShownFork(msgspec.Struct, frozen=True):
-    """A branch beside the best chain, its blocks from the tip downwards."""
-
-    fork: ShownHeader | None
-    tip: ShownHeader
-    blocks: list[ShownBlock]
-
-
-class ShownPeer(msgspec.Struct, frozen=True):
-    """A connection, or an address the node keeps dialling."""
-
-    address: str
-    direction: str
-    state: str
-    dialled: str | None = None
-    dialect: str | None = None
-    agent: str | None = None
-    key: str | None = None
-    connected_ms: Count | None = None
-    tip: ShownTip | None = None
-    latency_ms: Count | None = None
-    received_bytes: Count | None = None
-    sent_bytes: Count | None = None
-    last_error: str | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Is it more than an address?"""
-        return self.state == "connected"
-
-
-class ShownSync(msgspec.Struct, frozen=True):
-    """How far the node is in fetching a chain that is ahead of its own."""
-
-    index: Count
-    target: Count
-    blocks_per_second: Rate
-    remaining_ms: Count | None
-    peers: Count
-
-
-class ShownBan(msgspec.Struct, frozen=True):
-    """A node key or numeric address that is kept out; for ever when `remaining_ms` is None."""
-
-    subject: str
-    manual: bool
-    remaining_ms: Count | None
-
-
-class ShownDropped(msgspec.Struct, frozen=True):
-    """A peer that broke a rule."""
-
-    address: str = ""
-    rule: str = ""
-    detail: str = ""
-
-
-class ShownNetwork(msgspec.Struct, frozen=True):
-    """The network a node is part of."""
-
-    kind: str
-    name: str
-    id: str
-
-
-class ShownStatus(msgspec.Struct, frozen=True):
-    """`GET /status`, as much of it as people are shown."""
-
-    version: str
-    network: ShownNetwork
-    tip: ShownHeader
-    uptime_ms: Count
-    peers: list[ShownPeer]
-    dropped: list[ShownDropped]
-    lost_duties: bool
-    data_bytes: Count | None
-    key: str | None = None
-    sync: ShownSync | None = None
-    addresses: Count = 0
-
-    @property
-    def connected(self) -> list[ShownPeer]:
-        """The open connections."""
-        return [peer for peer in self.peers if peer.connected]
-
-    @property
-    def is_synced(self) -> bool:
-        """Is the node at the tip of its peers? Of a node that has none, or none that told its tip, nobody knows."""
-        tips = [peer.tip.index for peer in self.connected if peer.tip is not None]
-        return self.sync is None and bool(tips) and max(tips) <= self.tip.index
 
 
 class Node:
@@ -188,13 +62,24 @@ class Node:
     ) -> None:
         self._client.close()
 
-    def get(self, path: str, **query: int) -> bytes:
+    def get(self, path: str, **query: int | str) -> bytes:
         """The body of a successful GET."""
         return self._ask("GET", path, params=query)
 
     def post(self, path: str, body: object) -> bytes:
         """The body of a successful POST of a JSON object."""
         return self._ask("POST", path, json=body)
+
+    def mine(self, data: str, wait_s: float | None) -> bytes:
+        """The answer to `POST /mineBlock`, which waits so long for a block where it has to be found."""
+        query = {} if wait_s is None else {"wait": f"{round(wait_s, 3):g}"}
+        patience_s = ANSWER_TIMEOUT_S + (LIMITS.post_wait_ms / 1_000 if wait_s is None else wait_s)
+        timeout = httpx.Timeout(patience_s, connect=CONNECT_TIMEOUT_S)
+        return self._ask("POST", "/mineBlock", json={"data": data}, params=query, timeout=timeout)
+
+    def post_text(self, path: str, body: bytes) -> bytes:
+        """The body of a successful POST of JSON as it stands."""
+        return self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
 
     def delete(self, path: str) -> bytes:
         """The body of a successful DELETE."""

@@ -35,6 +35,13 @@ def start(
         ),
     ] = None,
     network: Annotated[str | None, _option("--network", "classic|FILE", "The network to be part of (classic).")] = None,
+    mine: Annotated[
+        bool | None,
+        typer.Option("--mine/--no-mine", help="Look for blocks, where they have to be found (no).", show_default=False),
+    ] = None,
+    mine_workers: Annotated[
+        str | None, _option("--mine-workers", "N", "Processes that look for blocks (all cores but one).")
+    ] = None,
     config: ConfigFile = None,
     token_file: Annotated[
         str | None, _option("--token-file", "FILE", "Whoever writes must send the token in FILE.")

@@ -10,7 +10,7 @@ from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.remote import ShownStatus
+    from tallystick.cli.answers import ShownStatus
 
 
 def status(
@@ -29,7 +29,7 @@ def status(
     With --watch, a terminal shows it live; a pipe or file gets a line for every change, and with --json each
     line is the whole state.
     """
-    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
 
     with remote.Node(url, token_file, ca) as node:
         if watched or until_synced:
@@ -41,7 +41,7 @@ def status(
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]))
             return
-        now = node.read(body, remote.ShownStatus)
+        now = node.read(body, answers.ShownStatus)
     _show(now)
 
 
@@ -56,6 +56,7 @@ def _show(now: ShownStatus) -> None:
             ("node key", now.key or "unknown"),
             ("tip", f"{now.tip.index}  {now.tip.hash}"),
             ("mined", f"{terminal.date(now.tip.timestamp)} ({terminal.age(now.tip.timestamp)})"),
+            *view.sealing(now),
             ("sync", view.sync_state(now)),
             ("running for", terminal.span(now.uptime_ms / 1_000)),
             ("peers", f"{len(connected)} connected, {len(now.peers) - len(connected)} being dialled"),

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 PLAIN_WIDTH: Final = 160
 """Columns of a table that goes to a pipe or a file, where there is no terminal to ask."""
 
+SECONDS_MAX: Final = 9_999_999_999
+"""Timestamps of classic blocks have ten digits and are in seconds; those of sealed blocks are in milliseconds, and
+greater (`app.network_file.BOUNDS`)."""
+
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 60 * _MINUTE_S
 _DAY_S: Final = 24 * _HOUR_S
@@ -108,9 +112,9 @@ def note(text: str) -> None:
     print(f"tallystick: {text}", file=sys.stderr)
 
 
-def age(timestamp: float, now: float | None = None) -> str:
-    """How long ago `timestamp` (seconds since 1970) was, roughly."""
-    seconds = (time.time() if now is None else now) - timestamp
+def age(timestamp: int, now: float | None = None) -> str:
+    """How long ago a block's `timestamp` was, roughly."""
+    seconds = (time.time() if now is None else now) - _seconds(timestamp)
     return "in the future" if seconds < 0 else f"{span(seconds)} ago"
 
 
@@ -123,8 +127,14 @@ def span(seconds: float) -> str:
 
 
 def date(timestamp: int) -> str:
-    """`timestamp` (seconds since 1970) in UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
+    """A block's `timestamp` in UTC, as exact as it is."""
+    text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(_seconds(timestamp))))
+    return f"{text}.{timestamp % 1_000:03} UTC" if timestamp > SECONDS_MAX else f"{text} UTC"
+
+
+def _seconds(timestamp: int) -> float:
+    """Since 1970."""
+    return timestamp / 1_000 if timestamp > SECONDS_MAX else timestamp
 
 
 def size(size_bytes: int) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from tallystick.cli import folder, terminal
 from tallystick.cli.exits import ExitCode, Failure
-from tallystick.cli.options import ConfigFile, DataDir, Json
+from tallystick.cli.options import ConfigFile, DataDir, Json, NetworkFile
 from tallystick.errors import StoreCorruptError
 
 
@@ -18,6 +18,7 @@ def verify(
         bool, typer.Option("--thorough", help="Also check every page of the database and the whole hash index.")
     ] = False,
     data_dir: DataDir = None,
+    network: NetworkFile = None,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
@@ -28,7 +29,7 @@ def verify(
     """
     from tallystick.storage import verify as storage  # noqa: PLC0415 - keeps --help quick
 
-    place = folder.find(data_dir, config)
+    place = folder.find(data_dir, config, network)
     try:
         with terminal.progress("Verifying") as tell:
             sound = storage.verify(place.data_dir, place.network, thorough=thorough, progress=tell)

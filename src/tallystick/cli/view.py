@@ -9,7 +9,7 @@ from tallystick.cli import terminal
 from tallystick.cli.terminal import Column
 
 if TYPE_CHECKING:
-    from tallystick.cli.remote import ShownPeer, ShownStatus, ShownSync
+    from tallystick.cli.answers import ShownMining, ShownPeer, ShownStatus, ShownSync
 
 NARROW: Final = 100
 """Columns of a terminal below which a peer's program is not shown; what is left fits 80."""
@@ -61,6 +61,36 @@ def sync_state(status: ShownStatus) -> str:
         return "at the tip of its peers"
     tips = [peer.tip.index for peer in status.connected if peer.tip is not None]
     return f"a peer says that it has block {max(tips):,}" if tips else "no peer has told its tip yet"
+
+
+def sealing(status: ShownStatus) -> list[tuple[str, str]]:
+    """What waits to be sealed, and who looks for the block: name and value of each, where there is such a thing."""
+    facts = []
+    if (pool := status.pool) is not None:
+        full = f"{pool.bytes * 100 // max(1, pool.most_bytes)} % full"
+        facts.append(("pool", f"{terminal.count(pool.records, 'record')} to be sealed ({full})"))
+    if status.mining is not None:
+        facts.append(("mining", mining_state(status.mining)))
+    return facts
+
+
+def mining_state(mining: ShownMining) -> str:
+    """How hard the next block is, and how fast this node looks for it."""
+    hardness = f"difficulty {mining.difficulty:,.3g}, {scaled(mining.expected_hashes)} hashes a block"
+    if not mining.is_mining:
+        return f"not here; {hardness}"
+    if not mining.hashes_per_second:
+        return f"here; {hardness}"
+    expected = "" if mining.expected_ms is None else f", {terminal.span(mining.expected_ms / 1_000)} each on average"
+    return f"{scaled(mining.hashes_per_second)} hashes/s; {hardness}{expected}"
+
+
+def scaled(number: float) -> str:
+    """A number roughly, as miners write it: `1.5 M`."""
+    for unit, name in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:,.1f} {name}"
+    return f"{number:,.0f}"
 
 
 def pace(sync: ShownSync) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tallystick.app.text import printable
 from tallystick.cli import terminal, view
+from tallystick.cli.answers import ShownStatus
 from tallystick.cli.exits import Failure
-from tallystick.cli.remote import Node, ShownStatus
+from tallystick.cli.remote import Node
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,7 +25,7 @@ EVERY_S: Final = 0.5
 PATIENCE_S: Final = 60.0
 """A node that is away for longer is not waited for."""
 
-_AROUND_PEERS: Final = 10
+_AROUND_PEERS: Final = 12
 """Lines of the picture that are no row of a peer, and the one the cursor is left on."""
 
 _BAR_WIDTH: Final = 36
@@ -112,7 +113,10 @@ def _line(look: Look) -> str:
     if status.sync is not None:
         return f"syncing: {view.sync_state(status)}"
     connected = terminal.count(len(status.connected), "peer")
-    return f"block {status.tip.index:,} {printable(status.tip.hash, 64)}, {connected}: {view.sync_state(status)}"
+    pooled = "" if status.pool is None else f", {terminal.count(status.pool.records, 'record')} to be sealed"
+    return (
+        f"block {status.tip.index:,} {printable(status.tip.hash, 64)}{pooled}, {connected}: {view.sync_state(status)}"
+    )
 
 
 # --- the picture ------------------------------------------------------------------------------------
@@ -145,6 +149,10 @@ def picture(look: Look, url: str, console: Console) -> RenderableType:
     return Group(
         Text.assemble(("Tallystick ", "bold"), (printable(about), "dim"), no_wrap=True, overflow="ellipsis"),
         Text.assemble(("block  ", "dim"), printable(tip), no_wrap=True, overflow="ellipsis"),
+        *(
+            Text.assemble((f"{name:<7}", "dim"), printable(value), no_wrap=True, overflow="ellipsis")
+            for name, value in view.sealing(status)
+        ),
         _progress(status),
         Text(),
         *_peers(status, console),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallystick.chain.contracts import Engine
 from tallystick.consensus.classic import ClassicEngine
+from tallystick.consensus.work import WorkEngine
 from tallystick.model.network import Kind, Network
 
 
@@ -12,3 +13,5 @@ def engine_for(network: Network) -> Engine:
     match network.kind:
         case Kind.CLASSIC:
             return ClassicEngine(network)
+        case Kind.WORK:
+            return WorkEngine(network)

@@ -9,6 +9,9 @@ types, ranges, ten-digit timestamps, and a genesis block compared field by field
 forged by moving digits between the fields, for the preimage has no separators).
 """
 
+# Most of what an engine is handed, the rules of this network do not need.
+# ruff: noqa: ARG002
+
 from __future__ import annotations
 
 import re
@@ -16,6 +19,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
+from tallystick.chain.contracts import Draft, Past, Unchecked
+from tallystick.consensus.links import check_linked
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.block import (
     INDEX_MAX,
@@ -25,9 +30,12 @@ from tallystick.model.block import (
     Body,
     Header,
     UncheckedBlock,
+    WholeBlock,
     block_hash,
 )
 from tallystick.model.network import Network
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
 
 _TEN_DIGITS: Final = re.compile(r"[0-9]{10}", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -36,6 +44,9 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class ClassicEngine:
     """`Engine` of the classic kind."""
 
+    takes_records: Final = False
+    surveys: Final = False
+
     def __init__(self, network: Network) -> None:
         self._network = network
 
@@ -43,8 +54,15 @@ class ClassicEngine:
     def network(self) -> Network:
         return self._network
 
-    def check_alone(self, block: UncheckedBlock) -> Block:
+    def read(self, whole: WholeBlock | bytes) -> UncheckedBlock:
+        if isinstance(whole, bytes):
+            raise _other_kind()
+        return UncheckedBlock(whole.data, whole.hash.hex(), whole.index, whole.previous_hash.hex(), whole.timestamp)
+
+    def check_alone(self, block: Unchecked) -> Block:
         """Check type, range and hash. Raises RuleViolation."""
+        if not isinstance(block, UncheckedBlock):
+            raise _other_kind()
         index, timestamp = block.index, block.timestamp
         if not 0 <= index <= INDEX_MAX:
             raise RuleViolation(Rule.INDEX_IN_RANGE, f"index {shown(index)} is not within 0 and {INDEX_MAX}")
@@ -68,17 +86,14 @@ class ClassicEngine:
             raise RuleViolation(Rule.GENESIS_IS_OURS, "the block at index 0 is not this network's genesis block")
         return checked
 
-    def check_in_place(self, block: Block, parent: Header) -> None:
-        """Check that a block names its parent and counts one further. Raises RuleViolation."""
-        if block.index != parent.index + 1:
-            raise RuleViolation(Rule.INDEX_FOLLOWS_PARENT, f"index {block.index} after {parent.index}")
-        if block.previous_hash != parent.hash:
-            raise RuleViolation(
-                Rule.NAMES_ITS_PARENT,
-                f"block {block.index} names {shown(block.previous_hash)} as its parent, which is {parent.hash}",
-            )
+    def check_in_place(self, block: AnyBlock, parent: Header) -> None:
+        check_linked(block, parent)
 
-    def check_run(self, index: int, hash: str, bodies: Sequence[Body]) -> list[Block]:
+    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Sequence[AnyBlock]:
+        """Nothing more can be wrong with blocks that are linked."""
+        return run
+
+    def check_run(self, index: int, hash: str, bodies: Sequence[Body | bytes]) -> list[Block]:
         """Check the hashes of a run, and with them its links, for a hash covers the one before. Raises RuleViolation.
 
         Index, parent and the form of the hash need no check: they are not the sender's to choose.
@@ -88,6 +103,8 @@ class ClassicEngine:
         if index + len(bodies) > INDEX_MAX:
             raise RuleViolation(Rule.INDEX_IN_RANGE, f"{len(bodies)} blocks after {index} pass {INDEX_MAX}")
         for body in bodies:
+            if isinstance(body, bytes):
+                raise _other_kind()
             index += 1
             timestamp, data = body.timestamp, body.data
             if not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX:
@@ -107,6 +124,35 @@ class ClassicEngine:
         """The number of blocks of the branch after genesis: each weighs 1."""
         return tip.index
 
+    def least_weight(self, tip: Header) -> int:
+        """Any branch is kept beside the chain, as long as there is room."""
+        return 0
+
+    def records(self, block: AnyBlock) -> Sequence[Record]:
+        return ()
+
+    def survey(self, headers: Sequence[bytes], parent: Header, past: Past, wall_ms: int) -> list[Header]:
+        raise _other_kind()
+
+    def body(self, block: AnyBlock) -> Body:
+        assert isinstance(block, Block)  # noqa: S101 - of this network
+        return Body(bytes.fromhex(block.hash), block.timestamp, block.data)
+
+    def whole(self, block: AnyBlock) -> WholeBlock:
+        assert isinstance(block, Block)  # noqa: S101 - likewise
+        return WholeBlock(
+            block.index, bytes.fromhex(block.previous_hash), bytes.fromhex(block.hash), block.timestamp, block.data
+        )
+
+    def as_sent(self, block: AnyBlock) -> AnyBlock:
+        return block
+
+    def room(self) -> tuple[int, int]:
+        return 0, 0
+
+    def draft(self, parent: Header, records: Sequence[Record], past: Past, wall_ms: int) -> Draft:
+        raise RuleViolation(Rule.NETWORK_TAKES_RECORDS, "blocks of a classic network are sealed at once, by nothing")
+
     def seal(self, parent: Header, data: str, wall_ms: int) -> Block:
         """Make a block on `parent`, dated with the clock's whole seconds."""
         index, timestamp = parent.index + 1, wall_ms // 1000
@@ -115,6 +161,10 @@ class ClassicEngine:
                 Rule.CLOCK_IS_SANE, f"this machine's clock says {timestamp} s since 1970; set it, then post again"
             )
         return Block(data, block_hash(index, parent.hash, timestamp, data), index, parent.hash, timestamp)
+
+
+def _other_kind() -> RuleViolation:
+    return RuleViolation(Rule.HASH_MATCHES_CONTENT, "a block of another kind than those of a classic network")
 
 
 def _seconds(text: str, index: int) -> int:

@@ -12,7 +12,7 @@ allow exactly ten digits, which leaves one way only to read a preimage.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
@@ -56,6 +56,16 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     timestamp: int
     """Seconds since 1970-01-01 UTC, as the miner's clock had it; always ten digits."""
 
+    @property
+    def size_bytes(self) -> int:
+        """What its data takes: at least its characters, which is what counting them costs."""
+        return len(self.data)
+
+    @property
+    def header(self) -> Header:
+        """The block without its data."""
+        return Header(self.index, self.hash, self.previous_hash, self.timestamp)
+
 
 HashBytes = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Timestamp = Annotated[int, msgspec.Meta(ge=TIMESTAMP_MIN, le=TIMESTAMP_MAX)]
@@ -70,6 +80,16 @@ class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
     data: str
 
 
+class WholeBlock(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What claims to be a block, and stands alone; `Engine.read` makes an unchecked block of it."""
+
+    index: Annotated[int, msgspec.Meta(ge=1, le=INDEX_MAX)]
+    previous_hash: HashBytes
+    hash: HashBytes
+    timestamp: Timestamp
+    data: str
+
+
 class Header(msgspec.Struct, frozen=True, gc=False):
     """What fork choice needs of a block: its place and its links, without the data."""
 
@@ -79,9 +99,14 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     timestamp: int
 
 
-def header_of(block: Block) -> Header:
-    """The header of `block`."""
-    return Header(block.index, block.hash, block.previous_hash, block.timestamp)
+class _Headed(Protocol):
+    @property
+    def header(self) -> Header: ...
+
+
+def header_of(block: _Headed) -> Header:
+    """The header of a block of any kind."""
+    return block.header
 
 
 def block_hash(index: int, previous_hash: str, timestamp: int, data: str) -> str:

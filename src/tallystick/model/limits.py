@@ -15,6 +15,13 @@ SECOND_MS = 1000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 
+MAX_ENTRY_BYTES = 65_535
+"""An entry of the log: its length always fits two bytes, whatever stands over it."""
+
+MAX_DATA_DEPTH = 64
+"""Arrays and objects within each other in a record's data. Consensus: where a decoder's own stack ends depends on the
+machine, and what one node can read another must be able to read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -53,6 +60,58 @@ class Limits:
     classic_post_bytes: int = 1_000_000
     """RESPONSE_BLOCKCHAIN of one posted block, written as the book's `json.dumps` writes it, may not
     be longer: the book's node hangs up at 2**20 bytes, and one such block would cut it off for ever."""
+
+    # --- records -------------------------------------------------------------------------------
+    pool_bytes: int = 128 * MIB
+    """Records that are in no block yet; beyond it posts are refused (503), and what peers offer is not taken."""
+
+    pool_foreign_bytes: int = 96 * MIB
+    """Of these, what came from peers: however much they send, our own callers find room."""
+
+    pool_peer_bytes: int = 32 * MIB
+    """Of these, what came from one address."""
+
+    pool_record_bytes: int = 256
+    """What a record counts beside its parts: rows and index entries. Without it, tiny records would be nearly free."""
+
+    records_per_post: int = 1_000
+    """Records in one `POST /records`; its size is bounded by `request_body_bytes`."""
+
+    records_per_page: int = 1_000
+    """Records a client may ask for in one page, and that are shown of one id."""
+
+    records_per_id: int = 8
+    """Records that are looked at to see what an id stands for. Two that share one are a rare accident, of a client who
+    tried again at another node; a peer can make as many as it likes, and whoever posts or passes on that id would pay
+    for them all."""
+
+    waiting_posts: int = 1_024
+    """Callers of `POST /mineBlock` that wait for their block, all together."""
+
+    post_wait_ms: int = 30 * SECOND_MS
+    post_wait_max_ms: int = 300 * SECOND_MS
+    """How long such a caller waits when it does not say, and at most."""
+
+    announced_records: int = 1_000
+    """Records in one announcement (`inv`)."""
+
+    records_per_request: int = 256
+    """Records asked for at a time."""
+
+    known_records: int = 20_000
+    """Records that a peer is remembered to have, newest last."""
+
+    wanted_records: int = 50_000
+    """Records that peers announced and that are asked for or will be, all together."""
+
+    record_patience_ms: int = 5 * SECOND_MS
+    """A peer that was asked for records has so long, then another one that announced them is asked."""
+
+    future_ms: int = 2 * MINUTE_MS
+    """A sealed block may be dated so far ahead of our clock."""
+
+    template_ms: int = 1 * SECOND_MS
+    """What is being mined is made anew this often, when there is something to add, or its time would be wrong."""
 
     # --- the classic dialect -------------------------------------------------------------------
     message_bytes: int = 16 * MIB
@@ -133,9 +192,17 @@ class Limits:
     """Blocks named by a locator: the newest ten, then ever larger steps down to genesis."""
 
     headers_per_reply: int = 2_000
+    survey_window: int = 11
+    """Of surveyed headers so many are kept, for those that follow: what their times are held against."""
+
     blocks_per_request: int = 128
     reply_soft_bytes: int = 2 * MIB
     """A reply ends with the block that reaches this, or with as many as these."""
+
+    sealed_reply_bytes: int = 512 * KIB
+    sealed_reply_blocks: int = 500
+    """Likewise where blocks hold records, and at most so many blocks. A record costs who reads it from the store five
+    microseconds, and who checks and keeps it twenty, and their callers wait so long."""
 
     batch_blocks: int = 1_000
     """Blocks asked for at a time while syncing: large enough for one commit, small enough that the API

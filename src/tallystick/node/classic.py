@@ -69,7 +69,7 @@ class ClassicTalk:
             session.got_chain()
             return []
         try:
-            change = self._chain.accept(blocks, moment.view)
+            change = self._chain.accept(blocks, moment.view, moment.now.wall_ms)
         except RuleViolation as broken:
             unlinked = broken.rule is Rule.PARENT_IS_KNOWN and self._chain.is_ahead(latest)
             if unlinked and session.may_ask_all(moment.now.mono_ms):

@@ -1,7 +1,8 @@
 """What follows from a change of the best chain, whoever caused it.
 
-The writes that make it durable, in the first place; then the other peers hear of it, the operator reads of a
-switch of branches, and what the switch took off and we had acknowledged is looked for.
+The writes that make it durable, in the first place; then callers who wait for a block are answered, the other peers
+hear of it, the operator reads of a switch of branches, and what the switch took off and we had acknowledged is looked
+for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from tallystick.chain.chain import Change
+from tallystick.chain.contracts import Engine
 from tallystick.chain.duties import Remining
 from tallystick.chain.forkchoice import Reorg
 from tallystick.chain.writes import Switch
@@ -17,6 +19,9 @@ from tallystick.model.limits import MINUTE_MS
 from tallystick.node.effects import Effect, Log
 from tallystick.node.gossip import Gossip
 from tallystick.node.inputs import Moment
+from tallystick.node.pool import Pool
+from tallystick.node.posting import Posting
+from tallystick.node.relay import Relay
 
 REFUSALS_EVERY_MS: Final = MINUTE_MS
 """From one line about a branch that is not followed to the next: each block on top of it is refused anew."""
@@ -25,7 +30,13 @@ REFUSALS_EVERY_MS: Final = MINUTE_MS
 class Consequences:
     """Turns changes into effects. Owner of what the operator was told last."""
 
-    def __init__(self, gossip: Gossip, remining: Remining) -> None:
+    def __init__(
+        self, engine: Engine, gossip: Gossip, remining: Remining, *, posting: Posting, pool: Pool, relay: Relay
+    ) -> None:
+        self._engine = engine
+        self._relay = relay
+        self._posting = posting
+        self._pool = pool
         self._gossip = gossip
         self._remining = remining
         self._refusal_told_ms: int | None = None
@@ -34,8 +45,16 @@ class Consequences:
         """All effects of a change that the peer `source`, at `remote`, brought about; `None` for ourselves."""
         if change.reorg is not None:
             self._remining.expect_losses(moment.now.mono_ms, moment.entropy)
+            self._relay.switched(moment.now.mono_ms)
         lines = self._lines(change, remote, moment.now.mono_ms)
-        return [*change.writes, *self._gossip.announce(change, source, moment.view), *lines]
+        for block in change.appended if self._engine.takes_records else ():
+            self._pool.sealed(self._engine.records(block))
+        return [
+            *change.writes,
+            *self._posting.changed(change, moment.now.mono_ms),
+            *self._gossip.announce(change, source, moment.view),
+            *lines,
+        ]
 
     def _lines(self, change: Change, remote: str, now_ms: int) -> list[Log]:
         """What the operator should know of blocks that a peer sent."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tallystick.chain.contracts import Known
 from tallystick.chain.writes import Write
 from tallystick.errors import RuleViolation
-from tallystick.model.block import Block
+from tallystick.model.sealed import AnyBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Reply:
     """The answer to the input with this ticket."""
 
     ticket: int
-    answer: Block | bool | RuleViolation
+    answer: AnyBlock | Known | Sequence[Known] | bool | RuleViolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,25 @@ class SaveAddresses:
     """Put the book of addresses on disk, in place of the last one. Losing one costs little: no commit waits for it."""
 
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """Look for a nonce, instead of whatever was looked for before; `Mined` follows when one is found.
+
+    A header is `head` and a nonce of 8 bytes, big-endian; its SHA-256 must not be greater than `target`.
+    """
+
+    number: int
+    """New for each search."""
+
+    head: bytes
+    target: bytes
+    difficulty: float = 1.0
+    """As a multiple of that of the first block."""
+
+    expected_hashes: int = 1
+    """To find one, on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +120,4 @@ class Log:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-Effect = Write | Reply | Say | SayChain | Admit | Ping | Hold | HangUp | Dial | SaveAddresses | Log
+Effect = Write | Reply | Say | SayChain | Admit | Ping | Hold | HangUp | Dial | SaveAddresses | Mine | Log

@@ -15,12 +15,16 @@ from tallystick.chain.contracts import Engine, View
 from tallystick.chain.forkchoice import Reorg
 from tallystick.chain.writes import AddSide, DropStaged
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.block import Block, Header, header_of
+from tallystick.model.block import Header, header_of
 from tallystick.model.limits import MINUTE_MS, SECOND_MS, Limits
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import Effect, Log
+from tallystick.node.inputs import Moment
+from tallystick.node.survey import Surveying, point_of
 from tallystick.wire import classic
-from tallystick.wire.native.messages import GetHeaders, Headers, Point
-from tallystick.wire.native.sync import Batch, Blame, Received, Sync
+from tallystick.wire.native.batch import Batch, Blame
+from tallystick.wire.native.messages import GetHeaders, GetSurvey, Headers, Point, Survey
+from tallystick.wire.native.sync import Received, Sync
 
 UNFOLLOWED_MS: Final = 10 * MINUTE_MS
 """A branch that may not be followed is not looked at again before this."""
@@ -36,7 +40,12 @@ class Fetching:
         self.sync = Sync(limits)
         self._staged: Header | None = None
         self._root: Header | None = None
-        """The last and the first block that are staged."""
+        """The last and the first block that are staged, since our chain last switched."""
+
+        self._switches = 0
+
+        self._survey: tuple[Batch, Surveying] | None = None
+        """Of the lead's chain, where headers show what a chain weighs; and what it is made for."""
 
         self._resting_until_ms = 0
         """No deep switch before this."""
@@ -52,12 +61,16 @@ class Fetching:
 
     # --- asking --------------------------------------------------------------------------------
 
-    def requests(self, now_ms: int, received: Received, view: View) -> list[tuple[int, Batch, GetHeaders]]:
+    def requests(self, now_ms: int, received: Received, view: View) -> list[tuple[int, Batch, GetHeaders | GetSurvey]]:
         """What to ask of whom; the numbers of the requests are the caller's to fill in."""
         asks = self.sync.asks(self._chain.weight, now_ms, received)
         return [(ask.peer, ask.batch, self._request(ask.batch, view)) for ask in asks]
 
-    def _request(self, batch: Batch, view: View) -> GetHeaders:
+    def _request(self, batch: Batch, view: View) -> GetHeaders | GetSurvey:
+        if batch.at is None and self._engine.surveys:
+            if self._survey is not None and self._survey[0] is batch:
+                return self._survey[1].request()
+            return GetSurvey(1, self._locator(view), None, self._limits.headers_per_reply)
         locator = self._locator(view) if batch.at is None else (batch.at,)
         return GetHeaders(1, locator, batch.stop, self._limits.batch_blocks, batch.stop is None)
 
@@ -72,13 +85,53 @@ class Fetching:
 
     # --- answers -------------------------------------------------------------------------------
 
-    def take(self, batch: Batch, request: GetHeaders, reply: Headers, now_ms: int, view: View) -> Blame | Log | None:
+    def survey(self, batch: Batch, request: GetSurvey, reply: Survey, moment: Moment) -> Blame | Log | None:
+        """Check headers of the lead's chain. Raises RuleViolation when it is to blame."""
+        now_ms, view = moment.now.mono_ms, moment.view
+        surveying = self._survey[1] if self._survey is not None and self._survey[0] is batch else None
+        self._survey = None
+        try:
+            if surveying is None:
+                surveying = self._begin_survey(request, reply, view)
+            elif reply.parent != request.locator[0]:
+                return self.sync.lacks(batch, now_ms)  # its best chain is another one by now
+            is_over = surveying.take(reply, moment.now.wall_ms)
+        except RuleViolation as broken:
+            self.sync.failed(batch)
+            if broken.rule is not Rule.TIME_NOT_FROM_FUTURE:
+                raise
+            self.sync.avoid_lead(now_ms + self._limits.query_all_patience_ms)
+            return Log("warning", "a heavier chain is not followed yet; is a clock wrong?", {"why": broken.detail})
+        if not is_over:
+            self._survey = (batch, surveying)
+            self.sync.goes_on(batch)
+            return None
+        return self._surveyed(batch, surveying, now_ms, view)
+
+    def _begin_survey(self, request: GetSurvey, reply: Survey, view: View) -> Surveying:
+        parent = reply.parent
+        fork = self._chain.find(parent.index, parent.hash.hex(), view)
+        if fork is None or (parent not in request.locator and not self._chain.has(fork.index, fork.hash, view)):
+            raise _misfit(f"it starts after block {parent.index} {parent.hash.hex()}, which was not asked for")
+        return Surveying(self._engine, fork, self._chain.past(view), self._limits)
+
+    def _surveyed(self, batch: Batch, surveying: Surveying, now_ms: int, view: View) -> Blame | Log | None:
+        """All headers of the lead are checked: is its chain the better one? Then it is fetched."""
+        fork = point_of(surveying.fork)
+        if surveying.weight > self._chain.weight and (refused := self._begin(batch, fork, now_ms, view)) is not None:
+            return refused
+        weights = (surveying.weight, self._chain.weight)
+        return self.sync.surveyed(batch, fork, [*surveying.ends, point_of(surveying.last)], weights, now_ms)
+
+    def take(self, batch: Batch, request: GetHeaders, reply: Headers, moment: Moment) -> Blame | Log | None:
         """Check an answer. Raises RuleViolation when its sender is to blame; the batch is asked of somebody else."""
+        now_ms, view = moment.now.mono_ms, moment.view
         if batch.at is not None and reply.parent.index == 0 and reply.parent not in request.locator:
             return self.sync.lacks(batch, now_ms)  # its best chain is another one by now
         try:
             self._check_fits(batch, request, reply, view)
             blocks = self._engine.check_run(reply.parent.index, reply.parent.hash.hex(), reply.blocks)
+            _check_end(request.stop, blocks)
             classic.check_can_be_passed_on(blocks, self._limits.message_bytes)
         except RuleViolation:
             self.sync.failed(batch)
@@ -89,7 +142,7 @@ class Fetching:
 
     def _check_fits(self, batch: Batch, request: GetHeaders, reply: Headers, view: View) -> None:
         """Is this what was asked for?"""
-        parent, last = reply.parent, reply.parent.index + len(reply.blocks)
+        parent = reply.parent
         named = parent in request.locator or (
             batch.at is None and self._chain.has(parent.index, parent.hash.hex(), view)
         )
@@ -97,13 +150,6 @@ class Fetching:
             raise _misfit(f"it starts after block {parent.index} {parent.hash.hex()}, which was not asked for")
         if len(reply.blocks) > request.most or (reply.plan and not request.plan):
             raise _misfit(f"{len(reply.blocks)} blocks and a plan of {len(reply.plan)}; that was not asked for")
-        stop = request.stop
-        if (
-            stop is not None
-            and reply.blocks
-            and (last > stop.index or (last == stop.index and reply.blocks[-1].hash != stop.hash))
-        ):
-            raise _misfit(f"it does not end in block {stop.index} {stop.hash.hex()}")
 
     def _begin(self, batch: Batch, fork: Point, now_ms: int, view: View) -> Log | None:
         """The lead's chain leaves ours at `fork`; may it be followed?"""
@@ -126,22 +172,28 @@ class Fetching:
 
     # --- connecting ----------------------------------------------------------------------------
 
-    def connect(self, now_ms: int, view: View) -> tuple[Change, list[Effect]]:
+    def connect(self, moment: Moment) -> tuple[Change, list[Effect], Blame | None]:
         """Put the next run that is here on the chain or beside it; one run, for the view shows it only then.
 
-        The effects belong before the change's writes.
+        The effects belong before the change's writes. Whose chain it is, is to blame when it cannot be followed.
         """
+        now_ms, view = moment.now.mono_ms, moment.view
         run = self.sync.take()
         if not run:
-            return Change(), []
+            return Change(), [], None
         effects: list[Effect] = []
+        if self._switches != self._chain.switches:  # it may have taken some of it, and given it back to be dropped
+            self._root, self._switches = None, self._chain.switches
         if self._staged is not None and self._chain.has(run[0].index - 1, run[0].previous_hash, view):
             effects.append(self._drop_staged())  # another branch than the one that was arriving
         try:
-            change = self._chain.extend(run, view, staged=True, root=self._root)
+            change = self._chain.extend(run, view, moment.now.wall_ms, staged=True, root=self._root)
         except RuleViolation as broken:
-            self.sync.stop()  # our own chain changed underneath: begin again from what it is now
-            return Change(), [*effects, Log("debug", "sync begins again", {"why": broken.detail})]
+            return (
+                Change(),
+                [*effects, Log("debug", "sync begins again", {"why": broken.detail})],
+                self._broke_off(broken, now_ms),
+            )
         if change.writes:
             self.sync.connected(run[-1].index, now_ms)
         if change.reorg is not None:
@@ -150,18 +202,27 @@ class Fetching:
             self._staged, self._root, self._staged_bytes = None, None, 0
         elif change.writes:
             effects += self._note_staged(run, change, now_ms)
-        return change, effects
+        return change, effects, None
+
+    def _broke_off(self, broken: RuleViolation, now_ms: int) -> Blame | None:
+        """What was fetched cannot be connected: stop, and begin again from what our chain is now."""
+        lead = self.sync.lead
+        if broken.rule is Rule.TIME_NOT_FROM_FUTURE:
+            self.sync.avoid_lead(now_ms + self._limits.query_all_patience_ms)
+        self.sync.stop()
+        is_ours = broken.rule in {Rule.PARENT_IS_KNOWN, Rule.TIME_NOT_FROM_FUTURE}  # our chain changed, or the clock
+        return None if lead is None or is_ours else Blame(lead, broken)
 
     def _rest_after(self, reorg: Reorg, now_ms: int) -> None:
         if len(reorg.detach) > self._limits.recent_headers:
             moved = len(reorg.detach) + len(reorg.attach)
             self._resting_until_ms = now_ms + moved * self._limits.deep_switch_rest_ms // 1_000
 
-    def _note_staged(self, run: Sequence[Block], change: Change, now_ms: int) -> list[Effect]:
+    def _note_staged(self, run: Sequence[AnyBlock], change: Change, now_ms: int) -> list[Effect]:
         if self._root is None:
             self._root = next(header_of(write.blocks[0]) for write in change.writes if isinstance(write, AddSide))
         self._staged, self._left_staged = header_of(run[-1]), True
-        self._staged_bytes += sum(len(block.data) + self._limits.side_block_bytes for block in run)
+        self._staged_bytes += sum(block.size_bytes + self._limits.side_block_bytes for block in run)
         too_long = self._staged_bytes > self._limits.staged_bytes
         if change.refused is None and not too_long:
             return []
@@ -189,6 +250,15 @@ class Fetching:
     def _drop_staged(self) -> DropStaged:
         self._staged, self._root, self._staged_bytes, self._left_staged = None, None, 0, False
         return DropStaged()
+
+
+def _check_end(stop: Point | None, blocks: Sequence[AnyBlock]) -> None:
+    """Does a run end where it was to end, or before? Raises RuleViolation."""
+    if stop is None or not blocks:
+        return
+    last = blocks[-1]
+    if last.index > stop.index or (last.index == stop.index and last.hash != stop.hash.hex()):
+        raise _misfit(f"it does not end in block {stop.index} {stop.hash.hex()}")
 
 
 def _misfit(detail: str) -> RuleViolation:

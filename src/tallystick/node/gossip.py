@@ -13,21 +13,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallystick.chain.chain import Chain, Change
-from tallystick.chain.contracts import View
+from tallystick.chain.contracts import Engine, View
 from tallystick.model.block import Block, Header
 from tallystick.model.limits import Limits
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import Effect, Say
 from tallystick.node.peering import Peers
-from tallystick.node.serving import whole_of
 from tallystick.wire import classic
 from tallystick.wire.native import codec
-from tallystick.wire.native.messages import Announce, Point, Push
+from tallystick.wire.native.messages import WEIGHT_BYTES, Announce, Point, Push
+from tallystick.wire.native.table import TABLE
 
 
 class Gossip:
     """Owner of nothing but the last message it made."""
 
-    def __init__(self, chain: Chain, peers: Peers, limits: Limits) -> None:
+    def __init__(self, engine: Engine, chain: Chain, peers: Peers, limits: Limits) -> None:
+        self._engine = engine
         self._chain = chain
         self._peers = peers
         self._limits = limits
@@ -36,6 +38,7 @@ class Gossip:
     def latest(self) -> bytes:
         """RESPONSE_BLOCKCHAIN of the tip; kept, for a tip may be large and questions are cheap."""
         tip = self._chain.tip_block
+        assert isinstance(tip, Block)  # noqa: S101 - classic peers are let into classic networks only
         if self._latest is None or self._latest[0] != tip.hash:
             self._latest = (tip.hash, classic.response([tip]))
         return self._latest[1]
@@ -51,10 +54,11 @@ class Gossip:
         peers = self._peers.classic_but(source)
         if not peers:
             return []
-        size = sum(len(block.data) + classic.LONGEST_FRAME for block in change.appended)
+        appended = [block for block in change.appended if isinstance(block, Block)]  # all are, where these peers are
+        size = sum(len(block.data) + classic.LONGEST_FRAME for block in appended)
         if change.reorg is not None or size > self._limits.outbox_pause_bytes:
             return [Say(peers, self.latest(), gossip=True)]
-        return [Say(peers, classic.response([block]), gossip=True) for block in change.appended]
+        return [Say(peers, classic.response([block]), gossip=True) for block in appended]
 
     def _to_native(self, change: Change, view: View) -> list[Effect]:
         if change.reorg is not None or len(change.appended) > self._limits.announced_points:
@@ -62,20 +66,19 @@ class Gossip:
             return [Say(ignorant, self.newest(view), gossip=True)] if ignorant else []
         return [effect for block in change.appended for effect in self._spread(block)]
 
-    def _spread(self, block: Block) -> list[Effect]:
+    def _spread(self, block: AnyBlock) -> list[Effect]:
         """One new block: whole to those who can use it at once, its name to the others."""
         if not (peers := self._peers.native()):
             return []
-        whole = whole_of(block)
-        is_small = len(block.data) <= self._limits.push_bytes and len(block.data.encode()) <= self._limits.push_bytes
-        push = codec.encode(Push(whole)) if is_small else None
+        hash, previous_hash = bytes.fromhex(block.hash), bytes.fromhex(block.previous_hash)
+        push = self._push(block)
         pushed, told = [], []
         for peer, session in peers:
-            if session.knows(whole.hash) or session.is_beyond(block.index):
+            if session.knows(hash) or session.is_beyond(block.index):
                 continue
-            is_next = session.may_push and session.knows(whole.previous_hash)
+            is_next = session.may_push and session.knows(previous_hash)
             if push is not None and is_next and session.takes(len(push)):
-                session.learns(whole.hash)
+                session.learns(hash)
                 pushed.append(peer)
             else:
                 told.append(peer)
@@ -83,8 +86,19 @@ class Gossip:
         if push is not None and pushed:
             effects.append(Say(pushed, push, gossip=True))
         if told:
-            effects.append(Say(told, codec.encode(Announce((Point(whole.index, whole.hash),))), gossip=True))
+            announce = Announce((Point(block.index, hash),), self._weight(block.header))
+            effects.append(Say(told, codec.encode(announce), gossip=True))
         return effects
+
+    def _push(self, block: AnyBlock) -> bytes | None:
+        """The message that brings a whole block, if it is short enough for one."""
+        if block.size_bytes > self._limits.push_bytes:
+            return None
+        push = codec.encode(Push(self._engine.whole(block), self._weight(block.header)))
+        return push if len(push) <= TABLE[Push].size_bytes else None
+
+    def _weight(self, header: Header) -> bytes:
+        return self._engine.weight(header).to_bytes(WEIGHT_BYTES, "big")
 
     def newest(self, view: View) -> bytes:
         """Announce the last blocks of the best chain."""
@@ -92,7 +106,7 @@ class Gossip:
         first = max(0, tip + 1 - self._limits.announced_points)
         found = [self._chain.at(index, view) for index in range(first, tip + 1)]
         points = tuple(Point(header.index, bytes.fromhex(header.hash)) for header in found if header is not None)
-        return codec.encode(Announce(points))
+        return codec.encode(Announce(points, self._weight(self._chain.tip)))
 
     def _ignorant(self, tip: Header) -> Sequence[int]:
         hash = bytes.fromhex(tip.hash)

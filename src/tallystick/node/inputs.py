@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tallystick.chain.contracts import View
 from tallystick.chain.duties import Entropy
 from tallystick.errors import Rule
+from tallystick.model.record import Record
 from tallystick.wire.dialect import Dialect
 
 
@@ -35,6 +37,51 @@ class Post:
 
     ticket: int
     data: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostRecords:
+    """Somebody posts records: all of them go into the pool, or none. Answered with a Known for each, in order, or a
+    RuleViolation: RECORD_ID_IS_FREE, POOL_HAS_ROOM, DATA_WITHIN_SIZE, NETWORK_TAKES_RECORDS.
+
+    A record whose id is stored already with the same data is answered with what is there, and nothing is added.
+    """
+
+    ticket: int
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class PostAndWait:
+    """Somebody posts a record and waits for the block that holds it: answered with that block once it is sealed, with
+    a Known when the wait is over, or with a RuleViolation as above."""
+
+    ticket: int
+    record: Record
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopWaiting:
+    """The caller of the `PostAndWait` with this ticket went away. Nothing is answered; the record stays."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class EraseRecord:
+    """Forget data and salt of all records of this id. Answered with True, or RuleViolation(RECORD_IS_KNOWN)."""
+
+    ticket: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """The search that `Mine` asked for under this number has found a nonce."""
+
+    number: int
+    nonce: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +203,11 @@ class Tick:
 
 Input = (
     Post
+    | PostRecords
+    | PostAndWait
+    | StopWaiting
+    | EraseRecord
+    | Mined
     | AddPeer
     | RemovePeer
     | Ban

@@ -20,10 +20,12 @@ from typing import Final
 from tallystick.chain.chain import Chain
 from tallystick.chain.contracts import Engine, View
 from tallystick.chain.duties import Entropy, Remining
-from tallystick.chain.writes import ForgetPeer, RememberPeer
+from tallystick.chain.writes import AddRecords, ForgetPeer, RememberPeer, Switch
 from tallystick.errors import RuleViolation
 from tallystick.model.block import Block
 from tallystick.model.limits import Limits
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.classic import ClassicTalk
 from tallystick.node.consequences import Consequences, has_switched
 from tallystick.node.effects import Effect, Log, Reply
@@ -33,7 +35,9 @@ from tallystick.node.inputs import (
     Ban,
     ChainSaid,
     DialFailed,
+    EraseRecord,
     Input,
+    Mined,
     Moment,
     Now,
     PeerClosed,
@@ -43,14 +47,21 @@ from tallystick.node.inputs import (
     PeerProgressed,
     PeerSaid,
     Post,
+    PostAndWait,
+    PostRecords,
     RemovePeer,
+    StopWaiting,
     Tick,
     Unban,
 )
 from tallystick.node.native import NativeTalk
 from tallystick.node.peering import Peers
-from tallystick.node.ports import Banned, Status
+from tallystick.node.pool import Pool
+from tallystick.node.ports import Banned, PoolStatus, Status
+from tallystick.node.posting import Posting
 from tallystick.node.profile import Profile
+from tallystick.node.relay import Relay
+from tallystick.node.sealing import Sealing
 from tallystick.wire import classic
 from tallystick.wire.address_book import AddressBook
 from tallystick.wire.classic_session import ClassicSession
@@ -67,7 +78,7 @@ class Node:
     def __init__(
         self,
         engine: Engine,
-        tip: Block,
+        tip: AnyBlock,
         limits: Limits,
         now: Now,
         entropy: Entropy,
@@ -80,15 +91,30 @@ class Node:
         """Continue the chain that ends in `tip`, dialling also the `remembered` addresses, never the `bans`."""
         self._limits = limits
         self._profile = profile
+        self.takes_records: Final = engine.takes_records
+        """Do blocks hold records, gathered in a pool?"""
+
         self._chain = Chain(engine, tip, limits, profile.max_reorg)
         self._peers = Peers(limits, engine.network, profile, now.mono_ms, remembered=remembered, bans=bans, book=book)
         self._remining = Remining(limits)
         self._remining.expect_losses(now.mono_ms, entropy)
-        gossip = Gossip(self._chain, self._peers, limits)
-        self._consequences = Consequences(gossip, self._remining)
+        gossip = Gossip(engine, self._chain, self._peers, limits)
+        pool = Pool(limits)
+        self._posting = Posting(engine, pool, limits)
+        self._sealing = Sealing(engine, self._chain, limits, mines=profile.mines, now_ms=now.mono_ms)
+        self._relay = Relay(engine, self._peers, pool, limits)
+        self._consequences = Consequences(
+            engine, gossip, self._remining, posting=self._posting, pool=pool, relay=self._relay
+        )
         self._classic = ClassicTalk(self._chain, self._peers, gossip, self._consequences, limits)
         self._native = NativeTalk(
-            engine, self._chain, self._peers, gossip=gossip, consequences=self._consequences, limits=limits
+            engine,
+            self._chain,
+            self._peers,
+            gossip=gossip,
+            consequences=self._consequences,
+            relay=self._relay,
+            limits=limits,
         )
 
     def step(self, event: Input, now: Now, entropy: Entropy, view: View) -> Sequence[Effect]:  # noqa: C901, PLR0911, PLR0912 - a case an event
@@ -97,8 +123,20 @@ class Node:
         match event:
             case Post():
                 return self._post(event, moment)
+            case PostRecords():
+                return self._took(*self._posting.post(event, moment))
+            case PostAndWait():
+                return self._took(*self._posting.post_and_wait(event, moment))
+            case StopWaiting():
+                self._posting.leave(event.ticket)
+                return []
+            case Mined():
+                return self._consequences.of(self._sealing.mined(event), None, OURSELVES, moment)
+            case EraseRecord():
+                self._sealing.erased()
+                return self._posting.erase(event, view)
             case PeerSaid():
-                return self._peer_said(event, moment)
+                return self._noting_records(self._peer_said(event, moment))
             case PeerProgressed():
                 return self._peer_progressed(event)
             case Tick():
@@ -128,7 +166,13 @@ class Node:
 
     def wake_at_ms(self) -> int | None:
         """When to send the next `Tick`, in monotonic milliseconds; None: not before another event."""
-        times = (self._peers.next_ms(), self._remining.due_at_ms, self._native.next_ms())
+        times = (
+            self._peers.next_ms(),
+            self._remining.due_at_ms,
+            self._native.next_ms(),
+            self._posting.next_ms(),
+            self._sealing.next_ms(),
+        )
         return min((time for time in times if time is not None), default=None)
 
     def status(self, now: Now, view: View) -> Status:
@@ -141,7 +185,15 @@ class Node:
             key=self._profile.identity.public.hex(),
             sync=self._native.progress.now(),
             addresses=len(self._peers.circle),
+            pool=self._pool_status(view),
+            mining=self._sealing.status(now.wall_ms, view),
         )
+
+    def _pool_status(self, view: View) -> PoolStatus | None:
+        if not self.takes_records:
+            return None
+        count, size = view.pool_size()
+        return PoolStatus(count, size, self._limits.pool_bytes)
 
     def addresses_to_save(self, now: Now) -> bytes | None:
         """The book of addresses, before the node stops; None when the last one saved is still right."""
@@ -164,12 +216,26 @@ class Node:
     def _post(self, event: Post, moment: Moment) -> list[Effect]:
         try:
             block = self._chain.seal(event.data, moment.now.wall_ms)
+            assert isinstance(block, Block)  # noqa: S101 - what can be sealed at once is a text
             classic.check_post_fits(block, self._limits.classic_post_bytes)
         except RuleViolation as refused:
             return [Reply(event.ticket, refused)]
         change = self._chain.take_post(block)
         effects = self._consequences.of(change, None, OURSELVES, moment)
         effects.insert(len(change.writes), Reply(event.ticket, block))  # its caller waits longer than peers do
+        return effects
+
+    def _took(self, effects: list[Effect], records: Sequence[Record]) -> list[Effect]:
+        """Callers posted records: whoever seals blocks and whoever relays should know."""
+        if not records:
+            return effects
+        self._sealing.pool_changed()
+        return [*effects, *self._relay.announce(records)]
+
+    def _noting_records(self, effects: list[Effect]) -> list[Effect]:
+        """Likewise of what peers sent."""
+        if self.takes_records and any(isinstance(effect, AddRecords | Switch) for effect in effects):
+            self._sealing.pool_changed()
         return effects
 
     def _mine_again(self, moment: Moment) -> list[Effect]:
@@ -272,7 +338,12 @@ class Node:
         due = self.wake_at_ms()
         if due is not None and now.mono_ms - due > self._limits.stall_ms:
             self._peers.excuse(now.mono_ms - due)
-        effects = [*self._peers.tick(moment), *self._native.tick(moment)]
+        effects = [
+            *self._peers.tick(moment),
+            *self._posting.tick(moment),
+            *self._sealing.tick(moment),
+            *self._noting_records(self._native.tick(moment)),
+        ]
         is_due = self._remining.due_at_ms is not None and self._remining.due_at_ms <= now.mono_ms
         if is_due and not has_switched(effects):
             effects += self._mine_again(moment)

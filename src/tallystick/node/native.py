@@ -6,15 +6,12 @@ blocks to fetch from whom decides `fetching`. Here they meet the chain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-
 from tallystick.chain.chain import Chain
 from tallystick.chain.contracts import Engine
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.block import Header, UncheckedBlock
 from tallystick.model.limits import Limits
 from tallystick.node import serving
+from tallystick.node.arrivals import Arrivals, ask
 from tallystick.node.consequences import Consequences, has_switched
 from tallystick.node.effects import Admit, Effect, Hold, Log, Say
 from tallystick.node.fetching import Fetching
@@ -22,38 +19,34 @@ from tallystick.node.gossip import Gossip
 from tallystick.node.inputs import Moment
 from tallystick.node.peering import Peers
 from tallystick.node.progress import Progress
-from tallystick.wire import classic
+from tallystick.node.relay import Relay
 from tallystick.wire.native import codec
+from tallystick.wire.native.batch import Batch, Blame
 from tallystick.wire.native.messages import (
     NONCE_BYTES,
+    WEIGHT_BYTES,
     Addrs,
     Announce,
     Blocks,
     GetAddrs,
     GetBlocks,
     GetHeaders,
+    GetRecords,
+    GetSurvey,
     Headers,
+    Inv,
     Message,
     Ping,
     Point,
     Pong,
     Push,
+    Records,
     Reply,
     Request,
-    WholeBlock,
+    Survey,
 )
 from tallystick.wire.native.session import NativeSession
-from tallystick.wire.native.sync import Batch, Blame
 from tallystick.wire.outbound import Chain as Course
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Announced blocks that were asked for."""
-
-    peer: int
-    number: int
-    asked_ms: int
 
 
 class NativeTalk:
@@ -67,6 +60,7 @@ class NativeTalk:
         *,
         gossip: Gossip,
         consequences: Consequences,
+        relay: Relay,
         limits: Limits,
     ) -> None:
         self._engine = engine
@@ -77,15 +71,10 @@ class NativeTalk:
         self._limits = limits
         self.fetching = Fetching(engine, chain, limits)
         self.progress = Progress(self.fetching, limits)
-        self._wanted: Wanted | None = None
+        self._relay = relay
+        self._arrivals = Arrivals(engine, chain, peers, self.fetching.sync, consequences=consequences, limits=limits)
         self._now_ms = 0
         """Of the last step."""
-
-        self._patient_until_ms = 0
-        """A block that is a little ahead was told of: what is missing is on its way."""
-
-        self._patient_at, self._patient_from_ms = "", 0
-        """Our tip then, and since when: whoever tells again and again of blocks that never come gains no more."""
 
     # --- events --------------------------------------------------------------------------------
 
@@ -113,7 +102,7 @@ class NativeTalk:
     def closed(self, peer: int, moment: Moment) -> list[Effect]:
         """A connection is gone."""
         self._forget(peer)
-        return self._advance(moment)
+        return [*self._relay.ask(moment.now.mono_ms), *self._advance(moment)]
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Whatever is due: handshakes that take too long, pings, peers that hold us up, runs to connect."""
@@ -137,16 +126,16 @@ class NativeTalk:
             blame = sync.overdue(now_ms, self._received)
             if blame is not None:
                 effects += self._react(blame.peer, blame.broken, moment)
-        if self._wanted is not None and now_ms - self._wanted.asked_ms >= self._limits.stall_first_ms:
-            self._give_up_wanted()
-        return [*effects, *self._advance(moment)]
+        self._arrivals.tick(now_ms)
+        return [*effects, *self._relay.tick(moment), *self._advance(moment)]
 
     def _weigh(self, peer: int, session: NativeSession, moment: Moment) -> list[Effect]:
         """A peer that we chose, and whose chain has stopped, is asked once and then replaced."""
         now_ms, weight = moment.now.mono_ms, self.fetching.sync.weight_of(peer)
+        is_asked = any(isinstance(each.request, GetHeaders | GetSurvey) for each in session.under_way())
         match self._peers.circle.weigh(peer, weight, self._chain.weight, now_ms):
-            case Course.ASK if not any(isinstance(each.request, GetHeaders) for each in session.under_way()):
-                return [_ask(peer, session, self.fetching.probe(moment.view))[1]]
+            case Course.ASK if not is_asked:
+                return [ask(peer, session, self.fetching.probe(moment.view))[1]]
             case Course.REPLACE:
                 detail = f"its chain has stopped at block {session.tip[0] if session.tip else 0}"
                 return self._react(peer, RuleViolation(Rule.PEER_KEEPS_UP, detail), moment)
@@ -156,11 +145,7 @@ class NativeTalk:
         """When `tick` next has something to do beside what sessions wait for."""
         if self.fetching.sync.has_more:
             return self._now_ms
-        times = [self.fetching.sync.next_ms()]
-        if self._is_patient(self._now_ms):
-            times.append(self._patient_until_ms)
-        if self._wanted is not None:
-            times.append(self._wanted.asked_ms + self._limits.stall_first_ms)
+        times = [self.fetching.sync.next_ms(), self._arrivals.next_ms(self._now_ms), self._relay.next_ms()]
         return min((time for time in times if time is not None), default=None)
 
     # --- reactions -----------------------------------------------------------------------------
@@ -187,8 +172,8 @@ class NativeTalk:
 
     def _forget(self, peer: int) -> None:
         self.fetching.sync.gone(peer)
-        if self._wanted is not None and self._wanted.peer == peer:
-            self._wanted = None
+        self._arrivals.gone(peer)
+        self._relay.gone(peer)
 
     # --- getting acquainted --------------------------------------------------------------------
 
@@ -214,9 +199,10 @@ class NativeTalk:
         self.fetching.sync.claims(peer, tip.point.index, weight, stranger.hello.requests)
         if session.handshake.said_tip.hash.hex() != self._chain.tip.hash:
             effects.append(Say([peer], self._gossip.newest(moment.view), gossip=True))  # it is out of date already
+        self._relay.met(peer, moment.now.mono_ms)
         if session.dialled is not None:
             self._peers.circle.asks_addresses(peer, moment.now.mono_ms)
-            effects.append(_ask(peer, session, GetAddrs(1))[1])
+            effects.append(ask(peer, session, GetAddrs(1))[1])
         return effects
 
     # --- messages ------------------------------------------------------------------------------
@@ -235,9 +221,9 @@ class NativeTalk:
                 unasked = 0 if session.unfinished_bytes > unfinished else len(frame)
                 self._bound_unfinished(peer, session)
                 return self._charge(peer, session, look_bytes + unasked)
-            case Headers() | Blocks() | Addrs():
+            case Headers() | Blocks() | Survey() | Records() | Addrs():
                 return self._replied(peer, session, message, moment)
-            case GetHeaders() | GetBlocks() | GetAddrs():
+            case GetHeaders() | GetBlocks() | GetSurvey() | GetRecords() | GetAddrs():
                 return self._asked(peer, session, message, moment)
             case _:
                 tip = self._chain.tip
@@ -251,9 +237,13 @@ class NativeTalk:
         """What came without being asked for."""
         match message:
             case Push():
-                return self._pushed(peer, session, message.block, moment)
+                return self._arrivals.pushed(peer, session, message, moment)
             case Announce():
-                return self._announced(peer, session, message.points, moment)
+                return self._arrivals.announced(peer, session, message, moment)
+            case Inv() if self._engine.takes_records:
+                return self._relay.heard(peer, session, message, moment)
+            case Inv():
+                raise RuleViolation(Rule.MESSAGE_IS_DECODABLE, "Inv has no meaning in this network")
             case Ping():
                 return [Say([peer], codec.encode(Pong(message.nonce)))]
             case Pong():
@@ -269,23 +259,33 @@ class NativeTalk:
                 return self._serve_headers(peer, session, request, moment)
             case GetBlocks():
                 return self._serve_blocks(peer, session, request, moment)
+            case GetSurvey() if self._engine.surveys:
+                reply = serving.survey(request, self._chain, moment.view)
+                looked_up = len(reply.headers) + len(request.locator)
+                return self._serve(peer, session, reply, newest=reply.parent.index, looked_up=looked_up, moment=moment)
+            case GetRecords() if self._engine.takes_records:
+                records = self._relay.serve(session, request, moment.view)
+                looked_up = len(request.names)
+                newest = self._chain.tip.index  # of records, no place in the chain says how old they are
+                return self._serve(peer, session, records, newest=newest, looked_up=looked_up, moment=moment)
             case GetAddrs():
                 return self._reply(peer, session, Addrs(request.id, self._peers.circle.to_tell(session.ip, moment)))
+        raise RuleViolation(Rule.MESSAGE_IS_DECODABLE, f"{type(request).__name__} has no meaning in this network")
 
     def _serve_headers(self, peer: int, session: NativeSession, request: GetHeaders, moment: Moment) -> list[Effect]:
-        reply = serving.headers(request, self._chain, moment.view, self._limits)
+        reply = serving.headers(request, self._engine, self._chain, moment.view, self._limits)
         end = reply.parent.index + len(reply.blocks)
-        if reply.blocks:
-            session.learns(reply.blocks[-1].hash)
+        if reply.blocks and (last := self._chain.at(end, moment.view)) is not None:
+            session.learns(bytes.fromhex(last.hash))
         found = request.locator.index(reply.parent) + 1 if reply.parent in request.locator else len(request.locator)
         return self._serve(peer, session, reply, newest=end, looked_up=found + len(reply.plan), moment=moment)
 
     def _serve_blocks(self, peer: int, session: NativeSession, request: GetBlocks, moment: Moment) -> list[Effect]:
         session.may_push = True
-        reply = serving.blocks(request, self._chain, moment.view, self._limits)
-        for block in reply.blocks:
-            session.learns(block.hash)
-        oldest = min((block.index for block in reply.blocks), default=self._chain.tip.index)
+        reply, found = serving.blocks(request, self._engine, self._chain, moment.view, self._limits)
+        for block in found:
+            session.learns(bytes.fromhex(block.hash))
+        oldest = min((block.index for block in found), default=self._chain.tip.index)
         looked_up = len(reply.blocks) + len(reply.missing)
         return self._serve(peer, session, reply, newest=oldest, looked_up=looked_up, moment=moment)
 
@@ -315,7 +315,11 @@ class NativeTalk:
             case GetHeaders(), Headers():
                 return self._got_headers(peer, session, request, reply, moment)
             case GetBlocks(), Blocks():
-                return self._got_blocks(peer, session, request, reply, moment)
+                return self._arrivals.got_blocks(peer, session, request, reply, moment)
+            case GetSurvey(), Survey():
+                return self._got_survey(peer, request, reply, moment)
+            case GetRecords(), Records():
+                return self._relay.got(peer, session, request, reply, moment)
             case GetAddrs(), Addrs():
                 self._peers.circle.told(peer, session.ip, reply.addresses, moment)
         return []  # given up before
@@ -323,15 +327,20 @@ class NativeTalk:
     def _got_headers(
         self, peer: int, session: NativeSession, request: GetHeaders, reply: Headers, moment: Moment
     ) -> list[Effect]:
-        for body in reply.blocks[-self._limits.announced_points :]:
-            session.learns(body.hash)
         batch = self.fetching.sync.batch_of(peer, request.id)
         if batch is None:  # asked to see how far it is, or for what is not fetched any more
-            if reply.blocks:
-                last = Point(reply.parent.index + len(reply.blocks), reply.blocks[-1].hash)
-                self._note_tip(peer, session, last)
+            self._note_how_far(peer, session, reply, moment)
             return []
-        outcome = self.fetching.take(batch, request, reply, moment.now.mono_ms, moment.view)
+        outcome = self.fetching.take(batch, request, reply, moment)
+        for block in batch.blocks[-self._limits.announced_points :]:
+            session.learns(bytes.fromhex(block.hash))
+        return self._came_out(outcome, moment)
+
+    def _got_survey(self, peer: int, request: GetSurvey, reply: Survey, moment: Moment) -> list[Effect]:
+        batch = self.fetching.sync.batch_of(peer, request.id)
+        return [] if batch is None else self._came_out(self.fetching.survey(batch, request, reply, moment), moment)
+
+    def _came_out(self, outcome: Blame | Log | None, moment: Moment) -> list[Effect]:
         match outcome:
             case Blame():
                 return self._react(outcome.peer, outcome.broken, moment)
@@ -339,18 +348,14 @@ class NativeTalk:
                 return [outcome]
         return []
 
-    def _got_blocks(
-        self, peer: int, session: NativeSession, request: GetBlocks, reply: Blocks, moment: Moment
-    ) -> list[Effect]:
-        if self._wanted is not None and (self._wanted.peer, self._wanted.number) == (peer, request.id):
-            self._wanted = None
-        _check_blocks_fit(request, reply)
-        effects: list[Effect] = []
-        for block in reply.blocks:
-            effects += self._take_block(peer, session, block, moment)
-            if has_switched(effects):
-                break  # the view does not show it; what is left is fetched if it is missed
-        return effects
+    def _note_how_far(self, peer: int, session: NativeSession, reply: Headers, moment: Moment) -> None:
+        """Whoever has a block on top of our tip is ahead of us; by how much, it will say when it is asked."""
+        if reply.blocks and self._chain.has(reply.parent.index, reply.parent.hash.hex(), moment.view):
+            last = self._engine.check_run(reply.parent.index, reply.parent.hash.hex(), reply.blocks)[-1]
+            is_ahead = last.index > self._chain.tip.index
+            weight = self._chain.weight + 1 if is_ahead else 0
+            tip = Point(last.index, bytes.fromhex(last.hash))
+            self._arrivals.note_tip(peer, session, tip, weight.to_bytes(WEIGHT_BYTES, "big"), moment)
 
     def _bound_unfinished(self, peer: int, session: NativeSession) -> None:
         """Replies in parts may grow large in many conversations at once: then this one has to wait for its turn."""
@@ -364,68 +369,6 @@ class NativeTalk:
                 if batch is not None:
                     self.fetching.sync.failed(batch)
 
-    # --- new blocks ----------------------------------------------------------------------------
-
-    def _pushed(self, peer: int, session: NativeSession, block: WholeBlock, moment: Moment) -> list[Effect]:
-        self._note_tip(peer, session, Point(block.index, block.hash))
-        session.learns(block.previous_hash)
-        if block.index < self._chain.tip.index:
-            return []
-        return self._take_block(peer, session, block, moment)
-
-    def _take_block(self, peer: int, session: NativeSession, block: WholeBlock, moment: Moment) -> list[Effect]:
-        """A single block. What links to nothing we have, or leaves our chain far back, is fetched with what is before
-        it: so a few bytes never move many blocks."""
-        unchecked = UncheckedBlock(
-            block.data, block.hash.hex(), block.index, block.previous_hash.hex(), block.timestamp
-        )
-        classic.check_can_be_passed_on([unchecked], self._limits.message_bytes)
-        try:
-            change = self._chain.accept([unchecked], moment.view, deep=False)
-        except RuleViolation as broken:
-            if broken.rule is Rule.PARENT_IS_KNOWN:
-                return []
-            raise
-        return self._consequences.of(change, peer, session.remote, moment)
-
-    def _announced(self, peer: int, session: NativeSession, points: tuple[Point, ...], moment: Moment) -> list[Effect]:
-        """Ask for what continues our chain; `_advance` sees to what does not."""
-        if any(after.index != before.index + 1 for before, after in pairwise(points)):
-            raise RuleViolation(Rule.MESSAGE_IS_DECODABLE, "announced blocks that do not follow each other")
-        for point in points:
-            session.learns(point.hash)
-        self._note_tip(peer, session, points[-1])
-        missing = tuple(p for p in points if not self._chain.keeps(p.index, p.hash.hex(), moment.view))
-        is_next = bool(missing) and missing[0].index == self._chain.tip.index + 1
-        if not is_next or self._wanted is not None or self.fetching.sync.is_active:
-            return []
-        number, say = _ask(peer, session, GetBlocks(1, missing))
-        session.may_push = False
-        self._wanted = Wanted(peer, number, moment.now.mono_ms)
-        return [say]
-
-    def _note_tip(self, peer: int, session: NativeSession, tip: Point) -> None:
-        session.learns(tip.hash)
-        session.claims(tip.index, tip.hash.hex())
-        weight = self._engine.weight(Header(tip.index, tip.hash.hex(), "", 0))
-        self.fetching.sync.claims(peer, tip.index, weight)
-        ours = self._chain.tip
-        if tip.index > ours.index + 1:
-            if self._patient_at != ours.hash:
-                self._patient_at, self._patient_from_ms = ours.hash, self._now_ms
-            patience_ms = self._limits.relay_patience_ms
-            most_ms = self._patient_from_ms + patience_ms * self._limits.announced_points
-            self._patient_until_ms = min(self._now_ms + patience_ms, most_ms)
-
-    def _give_up_wanted(self) -> None:
-        wanted = self._wanted
-        if wanted is None:
-            return
-        self._wanted = None
-        session = self._peers.session(wanted.peer)
-        if isinstance(session, NativeSession):
-            session.give_up(wanted.number)
-
     # --- fetching ------------------------------------------------------------------------------
 
     def _advance(self, moment: Moment, *, connects: bool = True) -> list[Effect]:
@@ -438,28 +381,23 @@ class NativeTalk:
         self._now_ms = now_ms
         effects: list[Effect] = []
         if connects and sync.is_active:
-            change, before = self.fetching.connect(now_ms, moment.view)
-            effects += [*before, *self._consequences.of(change, None, self._lead_name(), moment)]
-            blame = self.fetching.settle(now_ms)
+            lead = self._lead_name()
+            change, before, blame = self.fetching.connect(moment)
+            effects += [*before, *self._consequences.of(change, None, lead, moment)]
+            blame = blame or self.fetching.settle(now_ms)
             if blame is not None:
                 effects += self._react(blame.peer, blame.broken, moment)
-        if self._wanted is None and not self._is_patient(now_ms):
+        if not self._arrivals.is_waiting(now_ms):
             for peer, batch, request in self.fetching.requests(now_ms, self._received, moment.view):
                 effects += self._send(peer, batch, request)
         return [*effects, *self.fetching.clear(), *self.progress.report(now_ms)]
 
-    def _is_patient(self, now_ms: int) -> bool:
-        """Are the blocks that we miss few, and likely to come by themselves?"""
-        gap = self.fetching.sync.furthest - self._chain.tip.index
-        waits = now_ms < self._patient_until_ms and not self.fetching.sync.is_active
-        return waits and 0 < gap <= self._limits.announced_points
-
-    def _send(self, peer: int, batch: Batch, request: GetHeaders) -> list[Effect]:
+    def _send(self, peer: int, batch: Batch, request: GetHeaders | GetSurvey) -> list[Effect]:
         session = self._peers.session(peer)
         if not isinstance(session, NativeSession):
             self._forget(peer)
             return []
-        batch.number, say = _ask(peer, session, request)
+        batch.number, say = ask(peer, session, request)
         return [say]
 
     def _received(self, peer: int) -> int:
@@ -469,23 +407,3 @@ class NativeTalk:
     def _lead_name(self) -> str:
         session = None if self.fetching.sync.lead is None else self._peers.session(self.fetching.sync.lead)
         return "several" if session is None else session.remote
-
-
-def _ask(peer: int, session: NativeSession, request: Request) -> tuple[int, Say]:
-    """Ask; the number of the request, whatever it says of it itself, and what to send."""
-    numbered = session.asks(request)
-    return numbered.id, Say([peer], codec.encode(numbered))
-
-
-def _check_blocks_fit(request: GetBlocks, reply: Blocks) -> None:
-    """Are these the blocks asked for, in their order, up to where the answer ends?"""
-    missing = set(reply.missing)
-    expected = [point for position, point in enumerate(request.points) if position not in missing]
-    answered = [Point(block.index, block.hash) for block in reply.blocks]
-    if (
-        len(missing) != len(reply.missing)
-        or any(position >= len(request.points) for position in missing)
-        or answered != expected[: len(answered)]
-        or not (answered or missing)
-    ):
-        raise RuleViolation(Rule.REPLY_FITS_REQUEST, "blocks that were not asked for, or not in that order")

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tallystick.chain.contracts import Reader
-from tallystick.model.block import Block, Header
+from tallystick.chain.contracts import Known, Reader
+from tallystick.model.block import Header
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.inputs import Input
 from tallystick.wire.dialect import Dialect
 from tallystick.wire.standing import Banned as Banned  # noqa: PLC0414 - part of the vocabulary here
@@ -87,6 +89,43 @@ class SyncProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """Records that are in no block yet."""
+
+    records: int
+    bytes: int
+    """Their parts, and `Limits.pool_record_bytes` each."""
+
+    most_bytes: int
+    """Beyond this, posts are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class MiningStatus:
+    """How blocks are sealed in a network where a nonce has to be found."""
+
+    bits: int
+    """Compact target of the next block."""
+
+    difficulty: float
+    """Expected hashes per block, as a multiple of those of the first block."""
+
+    expected_hashes: int
+    """To find the next block, on average."""
+
+    is_mining: bool
+    """Does this node look for it?"""
+
+    hashes_per_second: float | None = None
+    """Of this node, lately. Filled in by whoever owns the processes."""
+
+    @property
+    def expected_ms(self) -> int | None:
+        """How long this node needs on average; None while it has no rate."""
+        return int(self.expected_hashes * 1000 / self.hashes_per_second) if self.hashes_per_second else None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a node says of itself."""
 
@@ -109,6 +148,10 @@ class Status:
     addresses: int = 0
     """Entries in the book of addresses."""
 
+    pool: PoolStatus | None = None
+    mining: MiningStatus | None = None
+    """None in networks without a pool, or without a search."""
+
 
 class Ledger(Protocol):
     """The running node, as the API and the peers' door see it. All calls are made on the event loop."""
@@ -129,8 +172,23 @@ class Ledger(Protocol):
     async def submitted(self, event: Input) -> None:
         """As `submit`, and wait until the batch that holds it is durable and its effects are out."""
 
-    async def post(self, data: str) -> Block:
+    @property
+    def takes_records(self) -> bool:
+        """Do blocks of this network hold records (`post_records`), or one text each (`post`)?"""
+
+    async def post(self, data: str) -> AnyBlock:
         """Mine `data`; returns once its block is durable. Raises RuleViolation or StoreError."""
+
+    async def post_records(self, records: Sequence[Record]) -> Sequence[Known]:
+        """Put records into the pool, all or none; returns what is there now for each, once it is durable. Raises
+        RuleViolation (RECORD_ID_IS_FREE, POOL_HAS_ROOM, DATA_WITHIN_SIZE, NETWORK_TAKES_RECORDS) or StoreError."""
+
+    async def post_and_wait(self, record: Record, wait_ms: int) -> AnyBlock | Known:
+        """Post one record and wait for its block; what is there when the wait is over. Raises likewise, and
+        RuleViolation(POOL_HAS_ROOM) when too many callers wait."""
+
+    async def erase(self, id: str) -> None:
+        """Forget data and salt of the records of this id. Raises RuleViolation(RECORD_IS_KNOWN) or StoreError."""
 
     async def add_peer(self, address: str) -> None:
         """Keep dialling `address`. Raises RuleViolation or StoreError."""

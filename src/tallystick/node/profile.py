@@ -24,7 +24,8 @@ class Profile:
     """Canonical addresses of peers that the operator named: dialled for ever, and never held to be bad."""
 
     classic: bool = True
-    """Speak the classic dialect too? Not where peers have to show a key, or readers a token."""
+    """Speak the classic dialect too? Not where peers have to show a key, or readers a token, nor where blocks are
+    sealed, for which the book's messages have no words."""
 
     inbound: bool = True
     """Let peers dial this node? Not where readers have to show a token, and no members are known by their keys:
@@ -38,3 +39,6 @@ class Profile:
 
     max_reorg: int | None = None
     """Most blocks that a switch of branches may take off; None for any number."""
+
+    mines: bool = False
+    """Look for blocks, in a network where they have to be found."""

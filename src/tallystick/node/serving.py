@@ -9,24 +9,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallystick.chain.chain import Chain
-from tallystick.chain.contracts import View
-from tallystick.model.block import Block, Body
+from tallystick.chain.contracts import Engine, View
 from tallystick.model.limits import Limits
-from tallystick.wire.native.messages import Blocks, GetBlocks, GetHeaders, Headers, Point, WholeBlock
+from tallystick.model.sealed import AnyBlock
+from tallystick.wire.native.messages import Blocks, GetBlocks, GetHeaders, GetSurvey, Headers, Point, Survey
 
 
-def headers(request: GetHeaders, chain: Chain, view: View, limits: Limits) -> Headers:
+def headers(request: GetHeaders, engine: Engine, chain: Chain, view: View, limits: Limits) -> Headers:
     """The run of our best chain after the newest block of the locator that is on it."""
     start = _start(request.locator, chain, view)
-    count = min(request.most, chain.tip.index - start.index)
+    most, room = _reply_limits(engine, limits)
+    count = min(request.most, most, chain.tip.index - start.index)
     if request.stop is not None:
         if not _is_ours(request.stop, chain, view):
             return Headers(request.id, start, (), ())
         count = min(count, request.stop.index - start.index)
-    run = view.blocks(start.index + 1, count, limits.reply_soft_bytes) if count > 0 else ()
+    run = view.blocks(start.index + 1, count, room) if count > 0 else ()
     last = start.index + len(run)
     plan = _plan(last, request.most, chain, view, limits) if request.plan and run else ()
-    return Headers(request.id, start, tuple(map(body_of, run)), plan)
+    return Headers(request.id, start, tuple(engine.body(engine.as_sent(block)) for block in run), plan)
+
+
+def _reply_limits(engine: Engine, limits: Limits) -> tuple[int, int]:
+    """How many blocks a reply may hold, and with how many bytes it ends."""
+    if engine.takes_records:
+        return limits.sealed_reply_blocks, min(limits.sealed_reply_bytes, limits.reply_soft_bytes)
+    return limits.headers_per_reply, limits.reply_soft_bytes
 
 
 def _start(locator: Sequence[Point], chain: Chain, view: View) -> Point:
@@ -48,14 +56,16 @@ def _plan(last: int, step: int, chain: Chain, view: View, limits: Limits) -> tup
     return tuple(bytes.fromhex(header.hash) for header in found if header is not None)
 
 
-def blocks(request: GetBlocks, chain: Chain, view: View, limits: Limits) -> Blocks:
-    """As many of the blocks asked for as fit an answer, and which of them are not on our best chain.
+def blocks(
+    request: GetBlocks, engine: Engine, chain: Chain, view: View, limits: Limits
+) -> tuple[Blocks, list[AnyBlock]]:
+    """As many of the blocks asked for as fit an answer, and which of them are not on our best chain; and these blocks.
 
     Genesis counts as missing: everybody has it.
     """
-    found: list[WholeBlock] = []
+    found: list[AnyBlock] = []
     missing: list[int] = []
-    room = limits.reply_soft_bytes
+    _, room = _reply_limits(engine, limits)
     for position, point in enumerate(request.points):
         if room <= 0:
             break
@@ -64,18 +74,16 @@ def blocks(request: GetBlocks, chain: Chain, view: View, limits: Limits) -> Bloc
         if not at:
             missing.append(position)
             continue
-        found.append(whole_of(at[0]))
-        room -= len(at[0].data)
-    return Blocks(request.id, tuple(found), tuple(missing))
+        found.append(engine.as_sent(at[0]))
+        room -= at[0].size_bytes
+    return Blocks(request.id, tuple(map(engine.whole, found)), tuple(missing)), found
 
 
-def body_of(block: Block) -> Body:
-    """A block as part of a run."""
-    return Body(bytes.fromhex(block.hash), block.timestamp, block.data)
-
-
-def whole_of(block: Block) -> WholeBlock:
-    """A block that stands alone."""
-    return WholeBlock(
-        block.index, bytes.fromhex(block.previous_hash), bytes.fromhex(block.hash), block.timestamp, block.data
-    )
+def survey(request: GetSurvey, chain: Chain, view: View) -> Survey:
+    """The bare headers of our best chain after the newest block of the locator that is on it."""
+    start = _start(request.locator, chain, view)
+    count = min(request.most, chain.tip.index - start.index)
+    if request.stop is not None:
+        is_ours = _is_ours(request.stop, chain, view)
+        count = min(count, request.stop.index - start.index) if is_ours else 0
+    return Survey(request.id, start, tuple(view.header_bytes(start.index + 1, count)) if count > 0 else ())

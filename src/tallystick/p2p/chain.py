@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from tallystick.chain.contracts import Reader
+from tallystick.model.block import Block
 from tallystick.model.limits import Limits
+from tallystick.model.sealed import AnyBlock
 from tallystick.wire import classic
 
 _COUNT_MAX: Final = 512
@@ -107,7 +110,7 @@ class ChainSize:
         if measure.size_bytes <= self._limits.message_bytes:
             return ChainStream(self._reader, measure)
         latest = self._reader.block(self._reader.tip().index)
-        text = classic.response([] if latest is None else [latest])
+        text = classic.response([] if latest is None else _classic([latest]))
         return text if len(text) <= self._limits.message_bytes else b""
 
     def _stands(self, cut: Cut) -> bool:
@@ -124,7 +127,7 @@ class ChainSize:
             blocks = self._reader.page(first, self._count)
             if not blocks:
                 return None
-            size = len(classic.chain_piece(blocks, first=first == 0))
+            size = len(classic.chain_piece(_classic(blocks), first=first == 0))
             if size <= self._limits.chain_piece_bytes or len(blocks) == 1:
                 break
             self._count = max(1, len(blocks) // 2)
@@ -158,4 +161,9 @@ class ChainStream:
         is_first = cut.first == 0
         head = classic.CHAIN_HEAD if is_first else b""
         tail = classic.CHAIN_TAIL if self.at_end else b""
-        return head + classic.chain_piece(blocks, first=is_first) + tail
+        return head + classic.chain_piece(_classic(blocks), first=is_first) + tail
+
+
+def _classic(blocks: Sequence[AnyBlock]) -> Sequence[Block]:
+    """Classic peers are let into classic networks only, which have no other blocks."""
+    return cast("Sequence[Block]", blocks)

@@ -12,6 +12,7 @@ from typing import Final
 
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import Network
+from tallystick.storage.bodies import bodies_of
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder, new_file
 from tallystick.storage.opening import check_newest
@@ -46,7 +47,7 @@ def _copy(folder: DataFolder, partial: Path, network: Network, limits: Limits) -
             write_meta(copy, "pair", "")
             write_meta(copy, "indexed_to", NOTHING_INDEXED)
             copy.write("COMMIT")
-            check_newest(copy, limits.opening_blocks)
+            check_newest(copy, bodies_of(network), limits.opening_blocks)
             return int(copy.one("SELECT max(idx) FROM blocks")[0])
         finally:
             copy.close()

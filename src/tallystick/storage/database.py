@@ -29,7 +29,7 @@ WAL_KEPT_BYTES: Final = 64 * 1024 * 1024
 REASON_CHARACTERS: Final = 200
 """Of a reason given by SQLite so much is passed on."""
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 _ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """The second is raised in place of the first when SQLite quotes damaged bytes in its message."""
@@ -116,6 +116,22 @@ class Database:
         except _ERRORS as error:
             self.failure = explain(error, self.path)
             raise self.failure from error
+
+    def wipe(self) -> None:
+        """From now on overwrite with zeros whatever is deleted."""
+        self.all("PRAGMA secure_delete = ON")
+
+    def empty_log(self) -> bool:
+        """Copy the write-ahead log into the main file and cut it to nothing. Not within a transaction. False when a
+        reader, or the disk, does not let us now: what was committed is as safe as before, so that is no error."""
+        self.all("PRAGMA busy_timeout = 0")  # nobody waits for it
+        try:
+            busy, *_ = self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        except StoreError:
+            return False
+        finally:
+            self.all(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+        return not busy
 
     @property
     def in_transaction(self) -> bool:

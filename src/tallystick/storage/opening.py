@@ -12,13 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from tallystick.errors import StoreCorruptError
-from tallystick.model.block import block_hash
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import Network
+from tallystick.storage.bodies import Bodies, bodies_of
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import HashIndex, NoIndex
+from tallystick.storage.holdings import Holdings, PlainHoldings
 from tallystick.storage.reader import SqliteReader
+from tallystick.storage.record_holdings import RecordHoldings
 from tallystick.storage.schema import check_is_ours, create, is_blank, upgrade, use_log
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.storage.staged import drop_left_over
@@ -45,12 +47,14 @@ def open_store(
         check_is_ours(ledger, network)
         use_log(ledger)
         upgrade(ledger)
-        check_newest(ledger, limits.opening_blocks)
-        drop_left_over(ledger)
+        bodies = bodies_of(network)
+        check_newest(ledger, bodies, limits.opening_blocks)
+        holdings = _holdings(ledger, bodies, limits)
+        drop_left_over(ledger, holdings)
         index = HashIndex(folder, ledger, limits)
         opened.append(index)
-        store = SqliteStore(folder, ledger, index, limits)
-        reader = SqliteReader(Database.open(folder.ledger, mode="look"), index, limits)
+        store = SqliteStore(folder, ledger, index, bodies=bodies, holdings=holdings, limits=limits)
+        reader = SqliteReader(Database.open(folder.ledger, mode="look"), index, bodies, limits)
         index.committed(store.tip_index)
     except BaseException:
         for each in opened:
@@ -73,22 +77,25 @@ def open_reader(path: Path, network: Network, limits: Limits = LIMITS) -> Sqlite
     except BaseException:
         ledger.close()
         raise
-    return SqliteReader(ledger, NoIndex(ledger), limits)
+    return SqliteReader(ledger, NoIndex(ledger), bodies_of(network), limits)
 
 
-def check_newest(ledger: Database, count: int) -> None:
+def _holdings(ledger: Database, bodies: Bodies, limits: Limits) -> Holdings:
+    """What writes records, where there are any. Their text is not to outlive them, so what is deleted is overwritten;
+    and what a node that died had erased may still stand in its log."""
+    if not bodies.hold_records:
+        return PlainHoldings()
+    ledger.wipe()
+    ledger.empty_log()
+    return RecordHoldings(ledger, limits)
+
+
+def check_newest(ledger: Database, bodies: Bodies, count: int) -> None:
     """Recompute the hashes of the last `count` blocks. Raises StoreCorruptError with the first bad index."""
     rows = ledger.all("SELECT idx, hash, timestamp, data FROM blocks ORDER BY idx DESC LIMIT ?", (count + 1,))
     rows.reverse()
-    for (above, parent, *_), (index, key, timestamp, data) in pairwise(rows):
-        intact = (
-            index == above + 1
-            and isinstance(parent, bytes)
-            and isinstance(data, str)
-            and isinstance(key, bytes)
-            and block_hash(index, parent.hex(), timestamp, data) == key.hex()
-        )
-        if not intact:
+    for (above, parent, *_), row in pairwise(rows):
+        if row[0] != above + 1 or not bodies.is_intact((*row, parent)):
             raise StoreCorruptError(
-                f"Block {index} in {ledger.path} does not match its hash. Run verify, then restore a backup.", index
+                f"Block {row[0]} in {ledger.path} does not match its hash. Run verify, then restore a backup.", row[0]
             )

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tallystick.chain.contracts import Fork, Found
+from tallystick.chain.contracts import Fork, Found, Shown
 from tallystick.errors import StoreCorruptError
-from tallystick.model.block import INDEX_MAX, Block, Header
+from tallystick.model.block import INDEX_MAX, Header
 from tallystick.model.limits import Limits
+from tallystick.model.log import Node
+from tallystick.model.sealed import AnyBlock
+from tallystick.storage import log_rows, record_lookups
+from tallystick.storage.bodies import Bodies
 from tallystick.storage.database import Database, Row
 from tallystick.storage.hash_index import Finder
-from tallystick.storage.rows import asked_key, damaged, size_of, to_block, to_header
+from tallystick.storage.rows import asked_key, damaged
 from tallystick.storage.side import DATA
 
 BLOCK = "SELECT b.idx, b.hash, b.timestamp, b.data, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1"
 SIDE = f"SELECT s.idx, s.hash, s.timestamp, {DATA}, s.previous_hash, s.mark FROM side s"  # noqa: S608 - a constant
 
 
-def read_blocks(database: Database, first: int, count: int, size_bytes: int) -> list[Block]:
+def read_blocks(database: Database, bodies: Bodies, first: int, count: int, size_bytes: int) -> list[AnyBlock]:
     """Blocks of the best chain at `first` and after: at most `count`, and no more than `size_bytes` of data, but at
     least one if there is one. Raises StoreCorruptError.
 
@@ -31,7 +35,7 @@ def read_blocks(database: Database, first: int, count: int, size_bytes: int) -> 
     of them branches may be switched.
     """
     first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
-    blocks: list[Block] = []
+    blocks: list[AnyBlock] = []
     parent: object = None
     with database.each(
         """SELECT idx, hash, timestamp, CASE WHEN idx >= ?1 THEN data END FROM blocks
@@ -42,8 +46,8 @@ def read_blocks(database: Database, first: int, count: int, size_bytes: int) -> 
             if index >= first:
                 if index != first + len(blocks):
                     raise damaged(index)
-                block = to_block(index, key, timestamp, data, parent)
-                size_bytes -= size_of(data)
+                block = bodies.block(database, (index, key, timestamp, data, parent))
+                size_bytes -= bodies.size_of(block)
                 if blocks and size_bytes < 0:
                     break
                 blocks.append(block)
@@ -54,28 +58,45 @@ def read_blocks(database: Database, first: int, count: int, size_bytes: int) -> 
 class SqliteReader:
     """A `Reader` of a ledger file."""
 
-    def __init__(self, database: Database, finder: Finder, limits: Limits) -> None:
+    def __init__(self, database: Database, finder: Finder, bodies: Bodies, limits: Limits) -> None:
         self._database = database
         self._finder = finder
+        self._bodies = bodies
+        self._header = f"""SELECT b.idx, b.hash, b.timestamp, p.hash, {bodies.head("b")}
+                           FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1"""  # noqa: S608 - one of two
         self._limits = limits
 
     def tip(self) -> Header:
-        row = self._database.one(
-            """SELECT b.idx, b.hash, b.timestamp, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1
-               ORDER BY b.idx DESC LIMIT 1"""
-        )
+        row = self._database.one(f"{self._header} ORDER BY b.idx DESC LIMIT 1")
         if row is None:
             raise StoreCorruptError(f"{self._database.path} holds no block at all. Restore it from a backup.", 0)
-        return to_header(*row)
+        return self._bodies.header(row)
 
-    def block(self, index: int) -> Block | None:
+    def header(self, index: int) -> Header | None:
+        if not 0 <= index <= INDEX_MAX:
+            return None
+        row = self._database.one(f"{self._header} WHERE b.idx = ?", (index,))
+        return None if row is None else self._bodies.header(row)
+
+    def header_bytes(self, index: int) -> bytes | None:
+        if not self._bodies.hold_records or not 0 <= index <= INDEX_MAX:
+            return None
+        row = self._database.one("SELECT data FROM blocks WHERE idx = ?", (index,))
+        return None if row is None else self._bodies.header_bytes(index, row[0])
+
+    def block(self, index: int) -> AnyBlock | None:
+        with self._bodies.reading(self._database):
+            return self._block(index)
+
+    def _block(self, index: int) -> AnyBlock | None:
         if not 0 <= index <= INDEX_MAX:
             return None
         row = self._database.one(f"{BLOCK} WHERE b.idx = ?", (index,))
-        return None if row is None else to_block(*row)
+        return None if row is None else self._bodies.block(self._database, row)
 
-    def page(self, first: int, count: int) -> Sequence[Block]:
-        return read_blocks(self._database, first, count, self._limits.page_bytes)
+    def page(self, first: int, count: int) -> Sequence[AnyBlock]:
+        with self._bodies.reading(self._database):
+            return read_blocks(self._database, self._bodies, first, count, self._limits.page_bytes)
 
     def find(self, hash: str) -> Found | None:
         key = asked_key(hash)
@@ -84,7 +105,7 @@ class SqliteReader:
         with self._database.snapshot():
             index = self._stands_at(key)
             if index is not None:
-                block = self.block(index)
+                block = self._block(index)
                 if block is None:
                     raise damaged(index)
                 return Found(block, orphaned=False, mined_again_as=None)
@@ -103,8 +124,9 @@ class SqliteReader:
         return None if row is None else int(row[0])
 
     def _found(self, row: Row) -> Found:
-        index, key, timestamp, data, parent, mark = row
-        block = to_block(index, key, timestamp, data, parent)
+        *columns, mark = row
+        key = row[1]
+        block = self._bodies.block(self._database, columns)
         return Found(block, orphaned=True, mined_again_as=None if mark is None else self._mined_again(mark or key))
 
     def _mined_again(self, duty: bytes) -> str | None:
@@ -118,15 +140,15 @@ class SqliteReader:
     def forks(self, count: int) -> Sequence[Fork]:
         with self._database.snapshot():
             tips = self._database.all(
-                """SELECT s.idx, s.hash, s.timestamp, s.previous_hash, s.run FROM tips t JOIN side s ON s.seq = t.seq
-                   ORDER BY t.seq DESC LIMIT ?""",
+                f"""SELECT s.idx, s.hash, s.timestamp, s.previous_hash, {self._bodies.head("s")}, s.run
+                    FROM tips t JOIN side s ON s.seq = t.seq ORDER BY t.seq DESC LIMIT ?""",  # noqa: S608 - one of two
                 (min(count, self._limits.fork_blocks),),
             )
             known: dict[int, Header | None] = {}
             room = self._limits.page_bytes
             forks = []
             for *columns, run in tips:
-                tip = to_header(*columns)
+                tip = self._bodies.header(columns)
                 blocks, room = self._downwards(tip, room)
                 forks.append(Fork(self._fork_of(run, known), tip, blocks))
             return forks
@@ -140,7 +162,7 @@ class SqliteReader:
             if row is None:
                 break
             found = self._found(row)
-            room -= size_of(found.block.data)
+            room -= self._bodies.size_of(found.block)
             if room < 0:
                 return blocks, 0
             blocks.append(found)
@@ -177,12 +199,26 @@ class SqliteReader:
         return fork
 
     def _header_at(self, index: int, key: bytes) -> Header | None:
-        row = self._database.one(
-            """SELECT b.idx, b.hash, b.timestamp, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1
-               WHERE b.idx = ? AND b.hash = ?""",
-            (index, key),
-        )
-        return None if row is None else to_header(*row)
+        row = self._database.one(f"{self._header} WHERE b.idx = ? AND b.hash = ?", (index, key))
+        return None if row is None else self._bodies.header(row)
+
+    # --- records -------------------------------------------------------------------------------
+
+    def records_of(self, id: str) -> Sequence[Shown]:
+        if not self._bodies.hold_records:
+            return []
+        with self._bodies.reading(self._database):
+            return record_lookups.records_of(self._database, self.header, id, self._limits.records_per_page)
+
+    def records(self, after: int, count: int) -> Sequence[Shown]:
+        if not self._bodies.hold_records:
+            return []
+        with self._bodies.reading(self._database):
+            return record_lookups.log_page(self._database, self.header, after, count, self._limits.page_bytes)
+
+    def hashes(self, size: int, nodes: Sequence[Node]) -> Sequence[bytes]:
+        with self._bodies.reading(self._database):
+            return log_rows.hash_reader(self._database, size)(nodes)
 
     def close(self) -> None:
         self._database.close()

@@ -52,6 +52,6 @@ def _no_parent(index: int, parent: Any) -> str:  # noqa: ANN401 - likewise
     raise damaged(index)
 
 
-def size_of(data: str) -> int:
-    """UTF-8 bytes of `data`."""
-    return len(data) if data.isascii() else len(data.encode())
+def size_of(data: str | bytes) -> int:
+    """Bytes of `data`, of a text in UTF-8."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

@@ -6,6 +6,11 @@ when branches differ. Hashes are 32-byte blobs; the view `chain` shows the book'
 
     sqlite3 ledger.sqlite 'SELECT * FROM chain ORDER BY "index" DESC LIMIT 5'
 
+All kinds of networks have the same tables. In a sealed one the column `data` of a block holds its `content` instead
+of a text, and its records stand by themselves; the view `log` shows them, in the order of the log:
+
+    sqlite3 ledger.sqlite 'SELECT * FROM log ORDER BY position DESC LIMIT 5'
+
 Columns that are looked at often stand before `data`, which may be long and spill to pages of its own.
 """
 
@@ -15,12 +20,14 @@ from typing import Final
 
 from tallystick.errors import StoreCorruptError, StoreError, StoreVersionError
 from tallystick.model.network import Network
+from tallystick.model.sealed import AnyBlock, SealedBlock
+from tallystick.storage.content import encode
 from tallystick.storage.database import Database
 
 APPLICATION_ID: Final = 0x5453_4C31
 """In the file's header at byte 68: "TSL1"."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Goes up with every change an older program would misread; an older program refuses a newer file, and a newer one
 changes an older file in place (`upgrade`)."""
 
@@ -33,6 +40,38 @@ _STAGED: Final = """CREATE TABLE staged (
 
 # Scratch of a running switch; empty otherwise. seq is that of `staged` or of `side`.
 _PATH: Final = "CREATE TABLE path (idx INTEGER PRIMARY KEY, staged INTEGER NOT NULL, seq INTEGER NOT NULL)"
+
+# Records of sealed networks (see record_rows.py). seq: order of arrival. tag: the first 48 bits of the leaf hash.
+# erased: NULL, or 1 when that was done here.
+_RECORDS: Final = """CREATE TABLE records (
+         seq INTEGER PRIMARY KEY, id TEXT NOT NULL, tag INTEGER NOT NULL, entry BLOB NOT NULL, erased INTEGER,
+         salt BLOB, data BLOB)"""
+_RECORD_IDS: Final = "CREATE INDEX record_ids ON records (id, tag)"
+
+# Who holds them, as disjoint spans of seq (see spans.py and record_holdings.py).
+_POOL: Final = "CREATE TABLE pool (first INTEGER PRIMARY KEY, count INTEGER NOT NULL)"
+_LOGGED: Final = """CREATE TABLE logged (
+         first INTEGER PRIMARY KEY, count INTEGER NOT NULL, idx INTEGER NOT NULL, position INTEGER NOT NULL UNIQUE)"""
+_ASIDE: Final = """CREATE TABLE aside (
+         first INTEGER PRIMARY KEY, count INTEGER NOT NULL, side INTEGER NOT NULL, staged INTEGER NOT NULL)"""
+
+# Hashes of the Merkle tree over the log (see log_rows.py).
+_TILES: Final = "CREATE TABLE tiles (key INTEGER PRIMARY KEY, hashes BLOB NOT NULL)"
+
+_CHAIN: Final = """CREATE VIEW chain AS
+         SELECT b.idx AS "index",
+                CASE WHEN p.hash IS NOT NULL THEN lower(hex(p.hash))
+                     WHEN typeof(b.data) = 'blob' THEN lower(hex(substr(b.data, 15, 32))) ELSE '0' END AS previous_hash,
+                b.timestamp, CASE typeof(b.data) WHEN 'text' THEN b.data END AS data, lower(hex(b.hash)) AS hash,
+                CASE typeof(b.data) WHEN 'blob' THEN lower(hex(substr(b.data, 63, 32))) END AS log_root
+         FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1"""
+_LOG: Final = """CREATE VIEW log AS
+         SELECT l.position + r.seq - l.first AS position, r.id, l.idx AS "index", CAST(r.data AS TEXT) AS data
+         FROM logged l JOIN records r ON r.seq >= l.first AND r.seq < l.first + l.count"""
+
+# What RecordHoldings counts.
+_NOTHING_COUNTED: Final = """INSERT INTO meta (key, value)
+         VALUES ('aside_bytes', 0), ('pool_records', 0), ('pool_bytes', 0)"""
 
 _BANS: Final = "CREATE TABLE bans (seq INTEGER PRIMARY KEY, subject TEXT NOT NULL UNIQUE)"
 
@@ -59,11 +98,15 @@ TABLES: Final = (
     "CREATE TABLE peers (seq INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
     _BANS,
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    _RECORDS,
+    _RECORD_IDS,
+    _POOL,
+    _LOGGED,
+    _ASIDE,
+    _TILES,
     # For people.
-    """CREATE VIEW chain AS
-         SELECT b.idx AS "index", CASE WHEN p.hash IS NULL THEN '0' ELSE lower(hex(p.hash)) END AS previous_hash,
-                b.timestamp, b.data, lower(hex(b.hash)) AS hash
-         FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1""",
+    _CHAIN,
+    _LOG,
 )
 
 _UPGRADES: Final = {
@@ -75,6 +118,19 @@ _UPGRADES: Final = {
         _BANS,
         "UPDATE meta SET value = '' WHERE key = 'pair'",
         f"UPDATE meta SET value = {NOTHING_INDEXED} WHERE key = 'indexed_to'",  # noqa: S608 - our own constant
+    ),
+    # Records.
+    2: (
+        _RECORDS,
+        _RECORD_IDS,
+        _POOL,
+        _LOGGED,
+        _ASIDE,
+        _TILES,
+        _NOTHING_COUNTED,
+        "DROP VIEW chain",
+        _CHAIN,
+        _LOG,
     ),
 }
 """By schema version: what makes of a file of that version one of the next. Old entries stay as they are."""
@@ -94,13 +150,19 @@ def create(database: Database, network: Network) -> None:
     genesis = network.genesis
     database.write(
         "INSERT INTO blocks (idx, hash, timestamp, mark, data) VALUES (?, ?, ?, NULL, ?)",
-        (genesis.index, bytes.fromhex(genesis.hash), genesis.timestamp, genesis.data),
+        (genesis.index, bytes.fromhex(genesis.hash), genesis.timestamp, _genesis_data(genesis)),
     )
     meta = {"network": network.id, "side_bytes": 0, "indexed_to": NOTHING_INDEXED, "pair": ""}
     database.write_many("INSERT INTO meta (key, value) VALUES (?, ?)", list(meta.items()))
+    database.write(_NOTHING_COUNTED)
     database.write(f"PRAGMA application_id = {APPLICATION_ID}")
     database.write(f"PRAGMA user_version = {SCHEMA_VERSION}")
     database.write("COMMIT")
+
+
+def _genesis_data(genesis: AnyBlock) -> str | bytes:
+    """What stands in the row of the genesis block, which holds no records."""
+    return encode(genesis, ()) if isinstance(genesis, SealedBlock) else genesis.data
 
 
 def upgrade(database: Database) -> None:
@@ -152,7 +214,7 @@ def check_is_ours(database: Database, network: Network) -> None:
     if stored != network.id:
         raise StoreVersionError(
             f"{database.path} belongs to the network {str(stored)[:64]!r}, not to {network.name!r} ({network.id}). "
-            "Choose another data folder, or the network it was made for."
+            "Choose another data folder, or name the network that it was made for with --network FILE."
         )
     genesis = database.one("SELECT hash FROM blocks WHERE idx = 0")
     if genesis is None or genesis[0] != bytes.fromhex(network.id):

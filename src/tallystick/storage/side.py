@@ -7,9 +7,11 @@ Three things are maintained with every change, so that `forks` costs what its an
   the run's last block, else it opens a run of its own. Within a run each block is an ancestor of all that
   follow, whatever is removed, so the lowest block of a run is reached in one step of an index, and a fork
   is found in one step per run instead of one per block;
-* `bytes` of unmarked blocks, summed up in `Running.side_bytes`, against `Limits.side_bytes`.
+* `bytes` of unmarked blocks, summed up in `Running.side_bytes`, against `Limits.side_bytes`. Records of sealed blocks
+  that only side blocks hold count beside that, each once (`Holdings.bytes_aside`).
 
-No block is on the best chain and beside it at once. A branch that is still arriving is kept elsewhere (see `staged`).
+No block is on the best chain and beside it at once. A branch that is still arriving is kept apart (see `staged`), even
+where some of its blocks are here too.
 
 A block that carries a post of ours again stands here without its data, which is that of the post's first carrier
 (`DATA`). Else a peer whose short blocks take our long posts off again and again would fill the disk with copies
@@ -22,12 +24,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tallystick.model.block import Block
+from tallystick.errors import StoreCorruptError
 from tallystick.model.limits import Limits
+from tallystick.model.sealed import AnyBlock
 from tallystick.storage.database import Database
+from tallystick.storage.holdings import Holdings
 from tallystick.storage.rows import key_of, size_of
 from tallystick.storage.schema import read_count
-from tallystick.storage.staged import any_staged, unstage
+from tallystick.storage.staged import any_staged
 
 DATA: Final = """
     CASE WHEN length(s.mark) > 0
@@ -61,28 +65,28 @@ class Running:
         index, key = database.one("SELECT idx, hash FROM blocks ORDER BY idx DESC LIMIT 1")
         (seq,) = database.one("SELECT coalesce(max(seq), 0) FROM side")
         (top,) = database.one("SELECT coalesce(max(s.idx), -1) FROM tips t JOIN side s ON s.seq = t.seq")
-        return cls(
-            index, bytes(key).hex(), read_count(database, "side_bytes"), seq + 1, top, staged=any_staged(database)
-        )
+        if not (isinstance(key, bytes) and isinstance(seq, int) and isinstance(top, int)):
+            raise StoreCorruptError(f"{database.path} is damaged. Run verify, then restore it from a backup.")
+        return cls(index, key.hex(), read_count(database, "side_bytes"), seq + 1, top, staged=any_staged(database))
 
 
-def keep(database: Database, running: Running, limits: Limits, blocks: Sequence[Block]) -> None:
-    """AddSide: keep those of `blocks` that are not stored yet. Cost is O(blocks)."""
-    stretch: list[Block] = []
+def keep(database: Database, running: Running, holdings: Holdings, limits: Limits, blocks: Sequence[AnyBlock]) -> None:
+    """AddSide: keep those of `blocks` that are not beside the chain yet, nor on it. Cost is O(blocks)."""
+    stretch: list[AnyBlock] = []
     seen: set[str] = set()
     for block in blocks:
         if block.hash in seen or _is_stored(database, block):
             continue
         seen.add(block.hash)
         if stretch and block.previous_hash != stretch[-1].hash:
-            _keep_stretch(database, running, limits, stretch)
+            _keep_stretch(database, running, holdings, limits, stretch)
             stretch = []
         stretch.append(block)
     if stretch:
-        _keep_stretch(database, running, limits, stretch)
+        _keep_stretch(database, running, holdings, limits, stretch)
 
 
-def _is_stored(database: Database, block: Block) -> bool:
+def _is_stored(database: Database, block: AnyBlock) -> bool:
     row = database.one(
         "SELECT 1 FROM side WHERE hash = ?1 UNION ALL SELECT 1 FROM blocks WHERE idx = ?2 AND hash = ?1",
         (key_of(block.hash), block.index),
@@ -90,19 +94,20 @@ def _is_stored(database: Database, block: Block) -> bool:
     return row is not None
 
 
-def _keep_stretch(database: Database, running: Running, limits: Limits, blocks: Sequence[Block]) -> None:
+def _keep_stretch(
+    database: Database, running: Running, holdings: Holdings, limits: Limits, blocks: Sequence[AnyBlock]
+) -> None:
     """Keep blocks of which each is the child of the one before."""
     first, last, seq = blocks[0], blocks[-1], running.next_seq
     run = _run_ending_with(database, key_of(first.previous_hash)) or seq
-    sizes = [size_of(block.data) + limits.side_block_bytes for block in blocks]
     keys = [key_of(block.hash) for block in blocks]
-    if running.staged:
-        unstage(database, keys)
+    held = holdings.keep(blocks, staged=False)
+    sizes = [size_of(data) + limits.side_block_bytes for data in held]
     database.write_many(
         """INSERT INTO side (seq, hash, idx, previous_hash, timestamp, run, bytes, mark, data)
            VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)""",
         [
-            (seq + i, keys[i], b.index, key_of(b.previous_hash), b.timestamp, run, sizes[i], b.data)
+            (seq + i, keys[i], b.index, key_of(b.previous_hash), b.timestamp, run, sizes[i], held[i])
             for i, b in enumerate(blocks)
         ],
     )
@@ -146,9 +151,14 @@ def take(database: Database, running: Running, key: bytes) -> bytes | None:
     return mark  # type: ignore[no-any-return]  # a column declared BLOB
 
 
-def evict(database: Database, running: Running, limits: Limits) -> None:
+def is_full(running: Running, holdings: Holdings, limits: Limits) -> bool:
+    """Is there more beside the chain than may be?"""
+    return running.side_bytes + holdings.bytes_aside > limits.side_bytes
+
+
+def evict(database: Database, running: Running, holdings: Holdings, limits: Limits) -> None:
     """Drop the oldest unmarked side blocks until the rest is within `Limits.side_bytes`, page by page."""
-    while running.side_bytes > limits.side_bytes:
+    while is_full(running, holdings, limits):
         page = database.all(
             "SELECT seq, bytes, previous_hash FROM side WHERE mark IS NULL ORDER BY seq LIMIT ?", (limits.view_page,)
         )
@@ -157,8 +167,9 @@ def evict(database: Database, running: Running, limits: Limits) -> None:
         victims = []
         parents = set()
         for seq, size, parent in page:
-            if running.side_bytes <= limits.side_bytes:
+            if not is_full(running, holdings, limits):
                 break
+            holdings.release(seq)
             running.side_bytes -= size
             victims.append((seq,))
             parents.add(parent)

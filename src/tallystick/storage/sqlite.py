@@ -7,15 +7,17 @@ branches, switches, evictions, settled duties) may cost more, and never memory: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Final
 
-from tallystick.chain.contracts import Duty
+from tallystick.chain.contracts import Duty, Known, Name, Placed
 from tallystick.chain.writes import (
+    AddRecords,
     AddSide,
     Append,
     DropStaged,
+    Erase,
     ForgetBan,
     ForgetPeer,
     Mark,
@@ -25,15 +27,20 @@ from tallystick.chain.writes import (
     Write,
 )
 from tallystick.errors import StoreCorruptError, StoreError
-from tallystick.model.block import INDEX_MAX, Block, Header
+from tallystick.model.block import INDEX_MAX, Header
 from tallystick.model.limits import Limits
+from tallystick.model.record import Record
+from tallystick.model.sealed import AnyBlock
+from tallystick.storage import record_lookups
+from tallystick.storage.bodies import Bodies
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import HashIndex
+from tallystick.storage.holdings import Holdings
 from tallystick.storage.reader import read_blocks
-from tallystick.storage.rows import asked_key, key_of, size_of, to_header
+from tallystick.storage.rows import asked_key, key_of, size_of
 from tallystick.storage.schema import read_count, write_meta
-from tallystick.storage.side import Running, evict, keep, take
+from tallystick.storage.side import Running, evict, is_full, keep, take
 from tallystick.storage.staged import drop_staged, stage, unstage
 from tallystick.storage.switch import pages, switch
 
@@ -47,16 +54,28 @@ class SqliteStore:
     only of a failed `commit` nobody can say, until the store is opened again, whether it is on disk or not.
     """
 
-    def __init__(self, folder: DataFolder, database: Database, index: HashIndex, limits: Limits) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        database: Database,
+        index: HashIndex,
+        *,
+        bodies: Bodies,
+        holdings: Holdings,
+        limits: Limits,
+    ) -> None:
         self._folder = folder
         self._database = database
         self._index = index
+        self._bodies = bodies
+        self._holdings = holdings
         self._limits = limits
         self._load()
 
     def _load(self) -> None:
         self._running = Running.load(self._database)
-        self._stored_side_bytes = self._running.side_bytes
+        self._holdings.load()
+        self._stored = self._counters()
         self._stored_indexed_to = read_count(self._database, "indexed_to")
 
     @property
@@ -74,14 +93,23 @@ class SqliteStore:
             case Append():
                 self._append(write.blocks, write.marks)
             case AddSide(staged=True):
-                stage(self._database, write.blocks)
+                stage(self._database, self._holdings, write.blocks)
                 self._running.staged = True
             case AddSide():
-                keep(self._database, self._running, self._limits, write.blocks)
+                keep(self._database, self._running, self._holdings, self._limits, write.blocks)
             case DropStaged():
                 self._drop_staged()
             case Switch():
                 self._switch(write)
+            case AddRecords():
+                self._holdings.add(write.records)
+            case Erase():
+                self._holdings.erase(write)
+            case _:
+                self._apply_of_operator(write)
+
+    def _apply_of_operator(self, write: Write) -> None:
+        match write:
             case RememberPeer():
                 self._database.write("INSERT OR IGNORE INTO peers (address) VALUES (?)", (write.address,))
             case ForgetPeer():
@@ -92,11 +120,9 @@ class SqliteStore:
                 self._database.write("DELETE FROM bans WHERE subject = ?", (write.subject,))
 
     def commit(self) -> None:
-        if self._running.side_bytes > self._limits.side_bytes:
-            evict(self._database, self._running, self._limits)
-        if self._running.side_bytes != self._stored_side_bytes:
-            write_meta(self._database, "side_bytes", self._running.side_bytes)
-            self._stored_side_bytes = self._running.side_bytes
+        if is_full(self._running, self._holdings, self._limits):
+            evict(self._database, self._running, self._holdings, self._limits)
+        self._write_counters()
         self._stored_indexed_to = self._index.record(self._database, self._stored_indexed_to)
         try:
             self._folder.check_ledger()
@@ -105,6 +131,18 @@ class SqliteStore:
             raise
         self._database.write("COMMIT")
         self._index.committed(self._running.tip_index)
+        self._holdings.committed()
+
+    def _counters(self) -> dict[str, int]:
+        return {"side_bytes": self._running.side_bytes, **self._holdings.counters()}
+
+    def _write_counters(self) -> None:
+        counters = self._counters()
+        if counters != self._stored:
+            for key, count in counters.items():
+                if count != self._stored[key]:
+                    write_meta(self._database, key, count)
+            self._stored = counters
 
     def rollback(self) -> None:
         if self._database.failure is not None:
@@ -122,7 +160,7 @@ class SqliteStore:
 
     # --- writes --------------------------------------------------------------------------------
 
-    def _append(self, blocks: Sequence[Block], marks: Sequence[Mark] | None) -> None:
+    def _append(self, blocks: Sequence[AnyBlock], marks: Sequence[Mark] | None) -> None:
         running = self._running
         index, hash = running.tip_index, running.tip_hash
         for block in blocks:
@@ -131,6 +169,7 @@ class SqliteStore:
             index, hash = block.index, block.hash
         first = running.tip_index + 1
         keys = [key_of(block.hash) for block in blocks]
+        held = self._holdings.append(blocks)
         if running.staged:
             unstage(self._database, keys)
         mark_keys: Iterable[bytes | None]
@@ -138,7 +177,7 @@ class SqliteStore:
             mark_keys = repeat(None)  # what a long batch is: nobody is owed anything, nothing was kept aside
         else:
             mark_keys = self._settle(first, keys, marks or [None] * len(keys))
-        rows = [(b.index, key, b.timestamp, mark, b.data) for b, key, mark in zip(blocks, keys, mark_keys)]  # noqa: B905 - `repeat` has no end
+        rows = [(b.index, key, b.timestamp, mark, data) for b, key, mark, data in zip(blocks, keys, mark_keys, held)]  # noqa: B905 - `repeat` has no end
         if len(rows) == 1:
             self._database.write(INSERT_BLOCK, rows[0])
         else:
@@ -181,7 +220,7 @@ class SqliteStore:
         )
 
     def _switch(self, write: Switch) -> None:
-        switch(self._database, self._running, self._limits, write)
+        switch(self._database, self._running, self._holdings, self._limits, write)
         self._index.rewound(write.fork)
         for page in pages(write.fork + 1, write.new_tip_index, self._limits):
             rows = self._database.all("SELECT hash FROM blocks WHERE idx BETWEEN ? AND ? ORDER BY idx", page)
@@ -189,7 +228,7 @@ class SqliteStore:
 
     def _drop_staged(self) -> None:
         if self._running.staged:
-            drop_staged(self._database)
+            drop_staged(self._database, self._holdings)
             self._running.staged = False
 
     # --- the view ------------------------------------------------------------------------------
@@ -197,27 +236,53 @@ class SqliteStore:
     def headers(self, first: int, count: int) -> Sequence[Header]:
         first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
         rows = self._database.all(
-            """SELECT b.idx, b.hash, b.timestamp, p.hash FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1
-               WHERE b.idx >= ? AND b.idx < ? ORDER BY b.idx""",
+            f"""SELECT b.idx, b.hash, b.timestamp, p.hash, {self._bodies.head("b")}
+                FROM blocks b LEFT JOIN blocks p ON p.idx = b.idx - 1
+                WHERE b.idx >= ? AND b.idx < ? ORDER BY b.idx""",  # noqa: S608 - one of two
             (first, first + count),
         )
-        return [to_header(*row) for row in rows]
+        return [self._bodies.header(row) for row in rows]
 
-    def blocks(self, first: int, count: int, size_bytes: int) -> Sequence[Block]:
-        return read_blocks(self._database, first, count, size_bytes)
+    def blocks(self, first: int, count: int, size_bytes: int) -> Sequence[AnyBlock]:
+        return read_blocks(self._database, self._bodies, first, count, size_bytes)
+
+    def header_bytes(self, first: int, count: int) -> Sequence[bytes]:
+        if not self._bodies.hold_records:
+            return []
+        first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
+        rows = self._database.all(
+            "SELECT idx, data FROM blocks WHERE idx >= ? AND idx < ? ORDER BY idx", (first, first + count)
+        )
+        return [self._bodies.header_bytes(index, data) for index, data in rows]
 
     def side(self, hash: str) -> Header | None:
         key = asked_key(hash)
         if key is None:
             return None
+        columns = f"s.idx, s.hash, s.timestamp, s.previous_hash, {self._bodies.head('s')}"
         for table in ("side", "staged") if self._running.staged else ("side",):
-            row = self._database.one(
-                f"SELECT idx, hash, timestamp, previous_hash FROM {table} WHERE hash = ?",  # noqa: S608 - one of two
-                (key,),
-            )
+            row = self._database.one(f"SELECT {columns} FROM {table} s WHERE s.hash = ?", (key,))  # noqa: S608 - constants
             if row is not None:
-                return to_header(*row)
+                return self._bodies.header(row)
         return None
+
+    def named(self, ids: Sequence[str]) -> Sequence[Known]:
+        return record_lookups.named(self._database, ids, self._limits.records_per_id)
+
+    def known(self, names: Sequence[Name]) -> Sequence[Known]:
+        return record_lookups.known(self._database, names)
+
+    def placed(self, names: Sequence[Name]) -> Mapping[bytes, Placed]:
+        return record_lookups.placed(self._database, names)
+
+    def pool(self, after: int, count: int, size_bytes: int) -> tuple[Sequence[Record], int]:
+        return record_lookups.pool_page(self._database, after, count, size_bytes)
+
+    def pool_size(self) -> tuple[int, int]:
+        return self._holdings.pooled_size
+
+    def repeats(self, fork: int, parent: str, records: Sequence[Record]) -> str | None:
+        return record_lookups.repeats(self._database, fork, parent, records)
 
     def lost(self, count: int) -> Sequence[Duty]:
         duties: list[Duty] = []

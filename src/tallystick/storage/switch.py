@@ -5,7 +5,8 @@ SQLite, a page at a time, and the way from the new tip back to the fork is writt
 `path` rather than in memory. All of it is part of the running transaction.
 
 The way may lead through `side` and `staged` in any order: a branch that was begun beside the chain may have gone on
-arriving staged, and the other way round.
+arriving staged, and the other way round. A block that is in both leaves both; its row in `side` is the one that may
+carry a mark.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tallystick.chain.writes import Switch
 from tallystick.errors import StoreCorruptError, StoreError
 from tallystick.model.limits import Limits
 from tallystick.storage.database import Database
+from tallystick.storage.holdings import Holdings
 from tallystick.storage.rows import key_of
 from tallystick.storage.side import DATA, Running, add_tip
 from tallystick.storage.staged import any_staged
@@ -25,7 +27,7 @@ _DUTY: Final = "CASE length({0}.mark) WHEN 0 THEN {0}.hash ELSE {0}.mark END"
 """SQL: the duty that a marked block carries, named by the hash of its first carrier."""
 
 
-def switch(database: Database, running: Running, limits: Limits, write: Switch) -> None:
+def switch(database: Database, running: Running, holdings: Holdings, limits: Limits, write: Switch) -> None:
     """Apply a Switch. Raises StoreError when it does not start at the tip, StoreCorruptError when blocks lack."""
     if write.old_tip != running.tip_index or not 0 <= write.fork <= write.old_tip:
         raise StoreError(
@@ -33,8 +35,9 @@ def switch(database: Database, running: Running, limits: Limits, write: Switch) 
         )
     base = running.next_seq
     _find_path(database, write)
+    holdings.rewind(write.fork)
     _detach(database, running, limits, write)
-    _attach(database, running, limits, write)
+    _attach(database, running, holdings, limits, write)
     _move_duties(database, limits, write, base)
     database.write("DELETE FROM path")
     add_tip(database, key_of(running.tip_hash))
@@ -54,7 +57,8 @@ def _find_path(database: Database, write: Switch) -> None:
            WITH RECURSIVE back (idx, staged, seq, previous_hash) AS (
              SELECT idx, 0, seq, previous_hash FROM side WHERE hash = ?1
              UNION ALL
-             SELECT idx, 1, seq, previous_hash FROM staged WHERE hash = ?1
+             SELECT idx, 1, seq, previous_hash FROM staged
+             WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM side WHERE hash = ?1)
              UNION ALL
              SELECT coalesce(s.idx, t.idx), s.seq IS NULL, coalesce(s.seq, t.seq),
                     coalesce(s.previous_hash, t.previous_hash)
@@ -100,7 +104,7 @@ def _detach(database: Database, running: Running, limits: Limits, write: Switch)
     running.side_top = max(running.side_top, write.old_tip)
 
 
-def _attach(database: Database, running: Running, limits: Limits, write: Switch) -> None:
+def _attach(database: Database, running: Running, holdings: Holdings, limits: Limits, write: Switch) -> None:
     """Put the blocks of `path` on the best chain."""
     for page in pages(write.fork + 1, write.new_tip_index, limits):
         database.write(
@@ -123,18 +127,20 @@ def _attach(database: Database, running: Running, limits: Limits, write: Switch)
             )
         if running.staged:
             _attach_staged(database, page)
+        holdings.follow(*page)
     running.staged = running.staged and any_staged(database)
 
 
 def _attach_staged(database: Database, page: tuple[int, int]) -> None:
-    """The part of a page of `path` that was staged: no marks, no tips, and it counted nowhere."""
+    """The part of a page of `path` that was only staged: no marks, no tips, and it counted nowhere. What is staged of
+    the page leaves."""
     database.write(
         """INSERT INTO blocks (idx, hash, timestamp, mark, data)
            SELECT t.idx, t.hash, t.timestamp, NULL, t.data FROM path JOIN staged t ON t.seq = path.seq
            WHERE path.idx BETWEEN ? AND ? AND path.staged ORDER BY path.idx""",
         page,
     )
-    database.write("DELETE FROM staged WHERE seq IN (SELECT seq FROM path WHERE idx BETWEEN ? AND ? AND staged)", page)
+    database.write("DELETE FROM staged WHERE hash IN (SELECT hash FROM blocks WHERE idx BETWEEN ? AND ?)", page)
 
 
 def _move_duties(database: Database, limits: Limits, write: Switch, base: int) -> None:

@@ -14,29 +14,25 @@ is running, it is removed: the next start builds it anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final
 
 from tallystick.errors import StoreCorruptError, StoreError
-from tallystick.model.block import TIMESTAMP_MAX, TIMESTAMP_MIN, block_hash
 from tallystick.model.network import Network
-from tallystick.storage.database import Database, Row, translated
+from tallystick.storage.bodies import bodies_of
+from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import IndexFile
+from tallystick.storage.rows import size_of
 from tallystick.storage.schema import SCHEMA_VERSION, check_is_ours, read_count, read_meta, version_of
 from tallystick.storage.side import DATA
-
-PAGE_BLOCKS: Final = 2_000
-"""Blocks checked per snapshot; so long the log of a running node may not be cut."""
+from tallystick.storage.verify_chain import Check, Progress, TextCheck, check_chain, inconsistent
+from tallystick.storage.verify_records import RecordCheck
 
 SAMPLE_EVERY: Final = 16
 """Of the hash index one entry in so many is looked up. A damaged page holds hundreds and will not hide."""
-
-Progress = Callable[[int, int], None]
-"""Told how many blocks are checked, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,13 @@ class Verified:
     side_blocks: int
     lost_duties: int
     notes: Sequence[str]
-    """Sentences about the hash index, when it was not as it should be."""
+    """Sentences about what was not as it should be, and does no harm."""
+
+    records: int = 0
+    """Records of the log."""
+
+    pending: int = 0
+    """Records of the pool."""
 
 
 def verify(path: Path, network: Network, *, thorough: bool = False, progress: Progress | None = None) -> Verified:
@@ -65,120 +67,55 @@ def verify(path: Path, network: Network, *, thorough: bool = False, progress: Pr
     ledger = Database.open_to_look(folder.ledger)
     try:
         check_is_ours(ledger, network)
-        last, tip = _check_chain(ledger, network, progress or _silent)  # first, for it can name the block
+        kind: Check = RecordCheck(ledger, network) if bodies_of(network).hold_records else TextCheck(ledger, network)
+        last, tip = check_chain(ledger, kind, progress or _silent)  # first, for it can name the block
         if thorough:
             ledger.check_pages()
         with ledger.snapshot():
-            side_blocks = _check_side(ledger)
+            side_blocks = _check_side(ledger, kind)
             lost = _check_duties(ledger)
+            held = kind.check_holdings()
         problem = _check_index(folder, ledger, 1 if thorough else SAMPLE_EVERY, pages=thorough)
     finally:
         ledger.close()
-    notes = () if problem is None else (f"{problem} {_drop_index(folder)}",)
-    return Verified(last + 1, tip.hex(), side_blocks, lost, notes)
+    notes = [f"{problem} {_drop_index(folder)}"] if problem is not None else []
+    if held.by_nobody:
+        notes.append(f"{held.by_nobody} records are held by no block and not pending: they only take up room.")
+    return Verified(last + 1, tip.hex(), side_blocks, lost, tuple(notes), held.logged, held.pending)
 
 
 def _silent(_done: int, _all: int) -> None:
     """Progress that nobody watches."""
 
 
-# --- the best chain --------------------------------------------------------------------------------
-
-
-def _check_chain(ledger: Database, network: Network, progress: Progress) -> tuple[int, bytes]:
-    """Index and hash of the tip, once every block up to it is found sound. Raises StoreCorruptError."""
-    ends: list[tuple[int, bytes]] = []
-    while True:
-        index, key = ends[-1] if ends else (-1, b"")
-        with ledger.each(
-            "SELECT idx, hash, timestamp, data FROM blocks WHERE idx >= ? ORDER BY idx LIMIT ?",
-            (index, PAGE_BLOCKS + 1),
-        ) as rows:
-            if ends and not _still_stands(rows, index, key):
-                ends.pop()
-                continue
-            end = _check_page(ledger, rows, index, key, network)
-        if end[0] == index:
-            return end
-        ends.append(end)
-        progress(end[0] + 1, max(int(ledger.one("SELECT max(idx) FROM blocks")[0]), end[0]) + 1)
-
-
-def _still_stands(rows: Iterator[Row], index: int, key: bytes) -> bool:
-    row = next(rows, None)
-    return row is not None and row[0] == index and row[1] == key
-
-
-def _check_page(ledger: Database, rows: Iterator[Row], index: int, key: bytes, network: Network) -> tuple[int, bytes]:
-    """Index and hash of the last of `rows`, which follow the block of `index` and `key`."""
-    parent = key.hex() if key else network.genesis.previous_hash
-    try:
-        with translated(ledger.path):
-            for row in rows:
-                at, key, timestamp, data = row
-                digest = sha256(f"{at}{parent}{timestamp}{data}".encode()).digest()
-                if (
-                    digest != key
-                    or at != index + 1
-                    or data.__class__ is not str
-                    or timestamp.__class__ is not int
-                    or not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX
-                    or (at == 0 and key != bytes.fromhex(network.id))
-                ):
-                    _complain(index + 1, parent, row)
-                index = at
-                parent = digest.hex()
-    except StoreCorruptError as error:
-        if error.index is not None:
-            raise
-        raise StoreCorruptError(f"Block {index + 1} cannot be read: {error}", index + 1) from error
-    return index, bytes.fromhex(parent) if index >= 0 else b""
-
-
-def _complain(index: int, parent: str, row: Row) -> NoReturn:
-    """Say what is wrong with the block that should stand at `index`."""
-    at, key, timestamp, data = row
-    if at != index:
-        reason = f"is missing; the next block there is {at}"
-    elif not isinstance(key, bytes) or not isinstance(data, str) or not isinstance(timestamp, int):
-        reason = "holds values of the wrong kind"
-    elif not TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX:
-        reason = f"has the timestamp {timestamp}, which has not ten digits"
-    elif (computed := block_hash(index, parent, timestamp, data)) != key.hex():
-        reason = f"has the hash {key.hex()[:64]}, but its content and its predecessor give {computed}"
-    else:
-        reason = f"is the genesis block of another network: {key.hex()}"
-    raise StoreCorruptError(f"Block {index} {reason}. Restore the ledger from a backup.", index)
-
-
 # --- beside it -------------------------------------------------------------------------------------
 
 
-def _check_side(ledger: Database) -> int:
+def _check_side(ledger: Database, kind: Check) -> int:
     """How many side blocks there are, once all are found sound and accounted for. Raises StoreCorruptError."""
     count = size = 0
     columns = f"s.idx, s.previous_hash, s.timestamp, {DATA}, s.hash, s.bytes, s.mark"
     with ledger.each(f"SELECT {columns} FROM side s ORDER BY s.seq") as rows:  # noqa: S608 - constants
         for index, parent, timestamp, data, key, cost, mark in rows:
-            if not _is_block(index, parent, timestamp, data, key):
+            if not kind.is_sound((index, key, timestamp, data, parent)):
                 raise StoreCorruptError(
                     f"A block beside the chain, at index {index}, does not match its hash. Restore a backup."
                 )
-            if not isinstance(cost, int) or cost < len(data.encode()):
-                raise _inconsistent("The size of a block beside the chain is wrong", index)
+            if not isinstance(cost, int) or cost < size_of(data):
+                raise inconsistent("The size of a block beside the chain is wrong", index)
             count += 1
             size += cost if mark is None else 0
     if size != read_count(ledger, "side_bytes"):
-        raise _inconsistent("The size of all blocks beside the chain is wrong")
+        raise inconsistent("The size of all blocks beside the chain is wrong")
     twice = ledger.one("SELECT s.idx FROM side s JOIN blocks b ON b.idx = s.idx AND b.hash = s.hash")
     if twice is not None:
-        raise _inconsistent("A block is on the chain and beside it", twice[0])
+        raise inconsistent("A block is on the chain and beside it", twice[0])
     childless = "SELECT seq FROM side s WHERE NOT EXISTS (SELECT 1 FROM side c WHERE c.previous_hash = s.hash)"
     if _differ(ledger, "SELECT seq FROM tips", childless):
-        raise _inconsistent("The tips of the branches are wrong")
+        raise inconsistent("The tips of the branches are wrong")
     for wrong in (_TWICE_IN_A_RUN, _NOT_IN_ITS_PARENTS_RUN):
         if (block := ledger.one(wrong)) is not None:
-            raise _inconsistent("A block beside the chain is told to be of another branch than it is", block[0])
+            raise inconsistent("A block beside the chain is told to be of another branch than it is", block[0])
     return count
 
 
@@ -192,17 +129,6 @@ _NOT_IN_ITS_PARENTS_RUN: Final = """
 later, after it had been dropped once, began a run of its own."""
 
 
-def _is_block(index: Any, parent: Any, timestamp: Any, data: Any, key: Any) -> bool:  # noqa: ANN401 - a disk may hold anything
-    return (
-        isinstance(index, int)
-        and isinstance(parent, bytes)
-        and isinstance(data, str)
-        and isinstance(timestamp, int)
-        and TIMESTAMP_MIN <= timestamp <= TIMESTAMP_MAX
-        and sha256(f"{index}{parent.hex()}{timestamp}{data}".encode()).digest() == key
-    )
-
-
 _CARRIED_ASIDE: Final = """
     SELECT CASE length(mark) WHEN 0 THEN hash ELSE mark END AS duty, idx, hash FROM side WHERE mark IS NOT NULL"""
 _CARRIED_AGAIN: Final = "SELECT mark, idx, hash FROM blocks WHERE length(mark) > 0"
@@ -213,15 +139,15 @@ def _check_duties(ledger: Database) -> int:
     """How many duties are lost, once they are found to be what the marks say. Raises StoreCorruptError."""
     for carried in (_CARRIED_ASIDE, _CARRIED_AGAIN):
         if ledger.one(f"SELECT 1 FROM ({carried} EXCEPT SELECT duty, idx, hash FROM carriers) LIMIT 1"):  # noqa: S608 - constants
-            raise _inconsistent("A block that carries a post of this node is not accounted for")
+            raise inconsistent("A block that carries a post of this node is not accounted for")
     owed = f"SELECT duty FROM ({_CARRIED_ASIDE}) EXCEPT {_ON_CHAIN}"  # noqa: S608 - constants
     if _differ(ledger, "SELECT hash FROM lost", owed):
-        raise _inconsistent("The list of posts to be mined again is wrong")
+        raise inconsistent("The list of posts to be mined again is wrong")
     (misplaced,) = ledger.one(
         "SELECT count(*) FROM lost l WHERE NOT EXISTS (SELECT 1 FROM side s WHERE s.hash = l.hash AND s.idx = l.idx)"
     )
     if misplaced:
-        raise _inconsistent("A post to be mined again is missing")
+        raise inconsistent("A post to be mined again is missing")
     return int(ledger.one("SELECT count(*) FROM lost")[0])
 
 
@@ -231,11 +157,6 @@ def _differ(ledger: Database, one: str, other: str) -> bool:
         ledger.one(f"SELECT 1 FROM (SELECT * FROM ({a}) EXCEPT SELECT * FROM ({b})) LIMIT 1") is not None  # noqa: S608 - constants
         for a, b in ((one, other), (other, one))
     )
-
-
-def _inconsistent(what: str, index: int | None = None) -> StoreCorruptError:
-    where = "" if index is None else f" (index {index})"
-    return StoreCorruptError(f"{what}{where}. The chain itself is sound: export it and import it into a new folder.")
 
 
 # --- the hash index --------------------------------------------------------------------------------

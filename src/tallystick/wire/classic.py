@@ -157,12 +157,15 @@ def check_post_fits(block: Block, limit_bytes: int) -> None:
         )
 
 
-def check_can_be_passed_on(blocks: Iterable[Block | UncheckedBlock], limit_bytes: int) -> None:
+def check_can_be_passed_on(blocks: Iterable[object], limit_bytes: int) -> None:
     """Refuse a block that arrived in fewer bytes than the book would write, and that no peer could take from us.
 
+    Blocks of other kinds of network never travel in this dialect, and have limits of their own.
     Raises RuleViolation(MESSAGE_WITHIN_SIZE).
     """
     for block in blocks:
+        if not isinstance(block, Block | UncheckedBlock):
+            continue
         if _may_exceed(block, limit_bytes) and (size := response_size(block)) > limit_bytes:
             raise RuleViolation(
                 Rule.MESSAGE_WITHIN_SIZE, f"a block that makes a message of {size:,} bytes; at most {limit_bytes:,} fit"

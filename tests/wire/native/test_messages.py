@@ -12,20 +12,28 @@ from hypothesis import strategies as st
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Body
 from tallystick.model.limits import KIB, LIMITS, MIB
+from tallystick.model.record import RawRecord
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import (
     Addrs,
     Announce,
     GetBlocks,
     GetHeaders,
+    GetRecords,
+    GetSurvey,
     Headers,
+    Inv,
     Message,
     Part,
     Ping,
     Point,
+    Push,
+    RecordName,
+    Records,
+    Survey,
 )
 from tallystick.wire.native.table import TABLE
-from tests.wire.native.vocabulary import EXAMPLES, KINDS, STRATEGIES, filled, messages
+from tests.wire.native.vocabulary import EXAMPLES, KINDS, NAME, STRATEGIES, WEIGHT, WHOLE, filled, messages
 
 GOLDEN = {
     "hello": (
@@ -70,14 +78,47 @@ GOLDEN = {
         "941302919507c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac420bbbbbbbbbbbb"
         "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbce6553f100a66e61c3af766592017f"
     ),
+    "headers in a sealed network": (
+        "9511019200c420999999999999999999999999999999999999999999999999999999999999999991c489545342310000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000009090"
+    ),
+    "blocks in a sealed network": (
+        "94130291c489545342310000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000009090"
+    ),
+    "get_survey": ("951404919200c4209999999999999999999999999999999999999999999999999999999999999999c0cd07d0"),
+    "get_survey up to a block": ("951404909209c420888888888888888888888888888888888888888888888888888888888888888801"),
+    "survey": (
+        "9415049200c420999999999999999999999999999999999999999999999999999999999999999992c488545342310000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "00000000000000000000000000000000000000000000000000000000000000000000c400"
+    ),
+    "get_records": (
+        "9316059292a76f726465722d37c420dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd92"
+        "a7412e7a5f393a2dc420eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+    ),
+    "records": ("9417059293c405656e747279c41012121212121212121212121212121212c4013793c405656e747279c0c09200ccff"),
     "push": (
-        "92209507c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac420bbbbbbbbbbbbbbbb"
-        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbce6553f100a66e61c3af7665"
+        "93209507c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac420bbbbbbbbbbbbbbbb"
+        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbce6553f100a66e61c3af7665c42000000000000000000000"
+        "00000000000000000000000000000000000000000007"
+    ),
+    "push in a sealed network": (
+        "9320c4895453423100000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000090c420ff"
+        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
     ),
     "announce": (
-        "9221929206c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa9207c420bbbbbbbbbb"
-        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+        "9321929206c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa9207c420bbbbbbbbbb"
+        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbc42000000000000000000000000000000000000000"
+        "00000000000000000000000007"
     ),
+    "inv": ("92229192a76f726465722d37c420dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"),
     "get_addrs": ("923003"),
     "addrs": ("9331039292c404cb007107cd0bb992c41020010db800000000000000000000000701"),
 }
@@ -119,8 +160,13 @@ def test_tags_are_different_and_stay_what_they_are() -> None:
         "Headers": 17,
         "GetBlocks": 18,
         "Blocks": 19,
+        "GetSurvey": 20,
+        "Survey": 21,
+        "GetRecords": 22,
+        "Records": 23,
         "Push": 32,
         "Announce": 33,
+        "Inv": 34,
         "GetAddrs": 48,
         "Addrs": 49,
     }
@@ -171,11 +217,18 @@ HUGE = {
     "bodies, as many as are allowed": b"\x95\x11\x01\x92\x00\xc4\x20" + filled(1) + b"\xdc\x07\xd0",
     "a signature": b"\x92\x02\xc6\xff\xff\xff\xff",
     "a piece": b"\x94\x06\x01\xc2\xc6\x00\x10\x00\x00",
-    "data": b"\x92\x20\x95\x01\xc4\x20"
+    "data": b"\x93\x20\x95\x01\xc4\x20"
     + filled(1)
     + b"\xc4\x20"
     + filled(2)
     + b"\xce\x65\x53\xf1\x00\xdb\xff\xff\xff\xff",
+    "a sealed block": b"\x93\x20\xc6\x00\x40\x00\x00",
+    "a sealed block longer than a frame": b"\x93\x20\xc6\xff\xff\xff\xff",
+    "surveyed headers": b"\x94\x15\x01\x92\x00\xc4\x20" + filled(1) + b"\xdc\x07\xd0",
+    "names": b"\x92\x22\xdd\xff\xff\xff\xff",
+    "names, as many as are allowed": b"\x92\x22\xdc\x03\xe8",
+    "records, as many as are allowed": b"\x94\x17\x01\xdc\x01\x00",
+    "the data of a record": b"\x94\x17\x01\x91\x93\xc4\x01e\xc0\xc6\xff\xff\xff\xff",
     "a map": b"\xdf\xff\xff\xff\xff",
     "an extension": b"\xc9\xff\xff\xff\xff\x01",
     "a field too many": b"\x93\x04\xc4\x08" + bytes(8) + b"\xdd\xff\xff\xff\xff",
@@ -256,6 +309,12 @@ FROM_GENESIS = bytes.fromhex(GOLDEN["get_headers from genesis"])
         bytes.fromhex(GOLDEN["push"]).replace(b"\xa6na", b"\xd9\x06na"),
         bytes.fromhex(GOLDEN["push"]).replace(b"\xa6na\xc3\xaf", b"\xa6na\xc3\xc3"),
         bytes.fromhex(GOLDEN["push"]).replace(b"\xa6na\xc3\xafve", b"\xa6na\xed\xa0\x80e"),
+        bytes.fromhex(GOLDEN["push in a sealed network"]).replace(b"\xc4\x89TSB1", b"\xc5\x00\x89TSB1"),
+        bytes.fromhex(GOLDEN["push in a sealed network"]).replace(b"\xc4\x89TSB1", b"\xd9\x89TSB1"),
+        bytes.fromhex(GOLDEN["inv"]).replace(b"\xa7order-7", b"\xd9\x07order-7"),
+        bytes.fromhex(GOLDEN["inv"]).replace(b"\xa7order-7", b"\xc4\x07order-7"),
+        bytes.fromhex(GOLDEN["records"]).replace(b"\xc4\x05entry", b"\xa5entry"),
+        bytes.fromhex(GOLDEN["records"]).replace(b"\xc0\xc0", b"\xc0\xc2"),
     ],
 )
 def test_what_could_be_written_shorter_or_is_of_another_type_is_refused(frame: bytes) -> None:
@@ -284,8 +343,35 @@ TOO_MUCH: list[Message] = [
     Headers(1, Point(0, filled(1)), (), (filled(1),) * 33),
     GetBlocks(1, ()),
     GetBlocks(1, (Point(1, filled(1)),) * 129),
-    Announce(()),
-    Announce((Point(1, filled(1)),) * 9),
+    GetSurvey(1, (Point(1, filled(1)),) * 65, None, 1),
+    GetSurvey(1, (), None, 0),
+    GetSurvey(1, (), None, 2_001),
+    Survey(1, Point(0, filled(1)), (bytes(257),)),
+    Survey(1, Point(0, filled(1)), (b"",) * 2_001),
+    GetRecords(0, (NAME,)),
+    GetRecords(1, ()),
+    GetRecords(1, (NAME,) * 257),
+    GetRecords(1, (RecordName("x" * 129, filled(1)),)),
+    GetRecords(1, (RecordName("", filled(1)),)),
+    Inv((RecordName("a b", filled(1)),)),
+    Inv((RecordName("a\n", filled(1)),)),
+    Inv((RecordName("\nna", filled(1)),)),
+    Inv((RecordName("\u0661", filled(1)),)),
+    Inv((RecordName("na\u00efve", filled(1)),)),
+    GetRecords(1, (RecordName("x", filled(1, 31)),)),
+    GetRecords(1, (RecordName("x", filled(1, 33)),)),
+    Records(1, (RawRecord(b"", None, None),) * 257, ()),
+    Records(1, (), (256,)),
+    Records(1, (), (-1,)),
+    Records(1, (), (0,) * 257),
+    Inv(()),
+    Inv((NAME,) * 1_001),
+    Push(WHOLE, filled(1, 31)),
+    Push(WHOLE, filled(1, 33)),
+    Push(bytes(LIMITS.frame_bytes + 1), WEIGHT),
+    Announce((), WEIGHT),
+    Announce((Point(1, filled(1)),) * 9, WEIGHT),
+    Announce((Point(1, filled(1)),), filled(1, 31)),
     Part(1, last=True, piece=b""),
     Part(1, last=True, piece=bytes(LIMITS.part_bytes + 1)),
     Ping(bytes(7)),
@@ -297,7 +383,7 @@ TOO_MUCH: list[Message] = [
     msgspec.structs.replace(EXAMPLES["hello"], requests=0),
     msgspec.structs.replace(EXAMPLES["hello"], key=filled(1, 33)),
     msgspec.structs.replace(EXAMPLES["hello"], versions=(1,)),
-    msgspec.structs.replace(EXAMPLES["push"], block=msgspec.structs.replace(EXAMPLES["push"].block, index=0)),  # type: ignore[union-attr]
+    Push(msgspec.structs.replace(WHOLE, index=0), WEIGHT),
 ]
 
 

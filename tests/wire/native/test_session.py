@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.block import Body
+from tallystick.model.block import Body, WholeBlock
 from tallystick.model.limits import MINUTE_MS, Limits
 from tallystick.wire.native import codec
 from tallystick.wire.native.handshake import Side
@@ -20,6 +20,8 @@ from tallystick.wire.native.messages import (
     GetAddrs,
     GetBlocks,
     GetHeaders,
+    GetRecords,
+    GetSurvey,
     Headers,
     Message,
     Part,
@@ -27,15 +29,17 @@ from tallystick.wire.native.messages import (
     Point,
     Pong,
     Push,
+    Records,
     Reply,
     Request,
+    Survey,
 )
 from tallystick.wire.native.session import NativeSession
 from tallystick.wire.native.table import TABLE
 from tests.wire.native.people import party
-from tests.wire.native.vocabulary import EXAMPLES, WHOLE, filled
+from tests.wire.native.vocabulary import NAME, WEIGHT, WHOLE, filled
 
-LIMITS = Limits(reply_bytes=5_000, expired_requests=3, known_blocks=4)
+LIMITS = Limits(reply_bytes=5_000, expired_requests=3, known_blocks=4, known_records=3)
 GENESIS = Point(0, filled(9))
 
 
@@ -89,7 +93,9 @@ def test_requests_are_numbered_and_answered_in_any_order() -> None:
     assert talk.under_way() == []
 
 
-@pytest.mark.parametrize("reply", [headers(1), Blocks(1, (), (0,)), Addrs(1, ())])
+@pytest.mark.parametrize(
+    "reply", [headers(1), Blocks(1, (), (0,)), Survey(1, GENESIS, ()), Records(1, (), (0,)), Addrs(1, ())]
+)
 def test_a_reply_to_nothing_is_made_up(reply: Reply) -> None:
     """Catalogue row 36."""
     made_up(session(), reply)
@@ -216,7 +222,7 @@ def test_parts_of_a_reply_that_nobody_waits_for_any_more_are_ignored_to_the_last
     "whole",
     [
         codec.encode(Ping(filled(1, 8))),
-        codec.encode(Push(WHOLE)),
+        codec.encode(Push(WHOLE, WEIGHT)),
         codec.encode(get_headers(1)),
         codec.encode(Part(1, last=True, piece=b"\0")),
         b"\x91\xcc\x80",
@@ -242,6 +248,8 @@ UNASKED: list[Message] = [
     Pong(filled(1, 8)),
     get_headers(1),
     GetBlocks(1, (GENESIS,)),
+    GetSurvey(1, (GENESIS,), None, 2_000),
+    GetRecords(1, (NAME,)),
     GetAddrs(1),
 ]
 
@@ -266,15 +274,15 @@ def test_kinds_are_counted_apart() -> None:
     for _ in range(60):
         hears(talk, Ping(filled(1, 8)))
         hears(talk, Pong(filled(1, 8)))
-    hears(talk, Announce((GENESIS,)))
+    hears(talk, Announce((GENESIS,), WEIGHT))
     refuses(talk, Ping(filled(1, 8)), Rule.REQUESTS_WITHIN_RATE)
 
 
 def test_a_push_longer_than_pushes_are_is_refused() -> None:
     """Catalogue row 48: a long block is announced; nobody may send it unasked."""
-    block = EXAMPLES["push"].block  # type: ignore[union-attr]
-    long = type(block)(1, filled(1), filled(2), 1_700_000_000, "x" * 22_000)
-    refuses(session(), Push(long), Rule.MESSAGE_WITHIN_SIZE)
+    long = WholeBlock(1, filled(1), filled(2), 1_700_000_000, "x" * 22_000)
+    for block in (long, bytes(22_000)):
+        refuses(session(), Push(block, WEIGHT), Rule.MESSAGE_WITHIN_SIZE)
 
 
 # --- signs of life ----------------------------------------------------------------------------------
@@ -334,6 +342,19 @@ def test_what_is_known_is_the_last_few(learnt: list[int]) -> None:
     lately = list(dict.fromkeys(reversed(learnt)))
     assert [each for each in range(10) if talk.knows(filled(each))] == sorted(lately[:4])
     assert len(talk._known) <= LIMITS.known_blocks
+
+
+@given(st.lists(st.integers(0, 9), max_size=40))
+def test_records_that_are_known_are_the_last_few_and_others_than_blocks(learnt: list[int]) -> None:
+    talk = session()
+    talk.learns(filled(99))
+    for each in learnt:
+        talk.learns_record(filled(each))
+    lately = list(dict.fromkeys(reversed(learnt)))
+    assert [each for each in range(10) if talk.knows_record(filled(each))] == sorted(lately[:3])
+    assert len(talk._known_records) <= LIMITS.known_records
+    assert talk.knows(filled(99))
+    assert not talk.knows_record(filled(99))
 
 
 def test_the_dialler_pushes_first() -> None:

@@ -11,8 +11,10 @@ import pytest
 from tallystick.errors import Rule
 from tallystick.model.block import Block
 from tallystick.model.limits import Limits
+from tallystick.model.sealed import AnyBlock
+from tallystick.wire.native.batch import Ask, Batch, Blame
 from tallystick.wire.native.messages import Point
-from tallystick.wire.native.sync import FRESH_STARTS, Ask, Batch, Blame, Sync
+from tallystick.wire.native.sync import FRESH_STARTS, Sync
 
 LIMITS = Limits(batch_blocks=10, headers_per_reply=10, plan_batches=4, window_batches=4, reply_soft_bytes=1_000)
 """A batch of ten blocks of 100 bytes is as long as an answer may be."""
@@ -33,7 +35,7 @@ def chain(name: str, length: int, fork: int = 0, size: int = 100) -> list[Block]
     return blocks
 
 
-def point(block: Block) -> Point:
+def point(block: AnyBlock) -> Point:
     return Point(block.index, bytes.fromhex(block.hash))
 
 
@@ -46,7 +48,7 @@ class Desk:
         self.now_ms = 0
         self.number = 0
         self.bytes = Counter[int]()
-        self.got: list[Block] = []
+        self.got: list[AnyBlock] = []
         self.out: list[Ask] = []
         self.blamed: list[Blame] = []
         self.finished: list[tuple[int, int]] = []

@@ -7,8 +7,9 @@ import pytest
 from tallystick.errors import Rule
 from tallystick.model.block import Block
 from tallystick.model.limits import LIMITS
+from tallystick.wire.native.batch import Ask, Blame
 from tallystick.wire.native.messages import Point
-from tallystick.wire.native.sync import CHECK_EVERY_MS, Ask, Blame, Sync
+from tallystick.wire.native.sync import CHECK_EVERY_MS, Sync
 
 LIAR, HONEST = 1, 2
 BYTES = 100

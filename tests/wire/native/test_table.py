@@ -7,9 +7,12 @@ from typing import get_args
 
 import pytest
 
-from tallystick.model.limits import LIMITS
+from tallystick.model.block import WholeBlock
+from tallystick.model.limits import LIMITS, MAX_ENTRY_BYTES
+from tallystick.model.record import RawRecord
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import (
+    SURVEYED_BYTES,
     Address,
     Addrs,
     Announce,
@@ -17,16 +20,21 @@ from tallystick.wire.native.messages import (
     GetAddrs,
     GetBlocks,
     GetHeaders,
+    GetRecords,
+    GetSurvey,
     Headers,
     Hello,
+    Inv,
     Message,
     Ping,
     Point,
     Push,
+    RecordName,
+    Records,
     Reply,
     Request,
+    Survey,
     Tip,
-    WholeBlock,
 )
 from tallystick.wire.native.table import TABLE, Traffic, check
 from tests.wire.native.vocabulary import filled
@@ -65,12 +73,14 @@ def test_a_row_for_what_is_no_message_is_found() -> None:
 def test_what_comes_unasked_has_a_rate_and_replies_have_none() -> None:
     """A reply comes once for each request, a hello once at all."""
     for kind, traffic in TABLE.items():
-        is_unasked = kind in get_args(Request) or kind.__name__ in {"Ping", "Pong", "Push", "Announce"}
+        is_unasked = kind in get_args(Request) or kind.__name__ in {"Ping", "Pong", "Push", "Announce", "Inv"}
         assert (traffic.per_minute is not None) == is_unasked, kind
         assert traffic.size_bytes <= LIMITS.reply_bytes or kind not in get_args(Reply)
 
 
 POINT = Point(2**53 - 1, filled(0xFF))
+NAME = RecordName("z" * 128, filled(3))
+RECORD = RawRecord(bytes(MAX_ENTRY_BYTES), filled(4, 16), bytes(64 * 1024))
 WHOLE = WholeBlock(2**53 - 1, filled(1), filled(2), 9_999_999_999, "x" * LIMITS.push_bytes)
 LONGEST: list[Message] = [
     Hello(
@@ -89,8 +99,14 @@ LONGEST: list[Message] = [
     ),
     GetHeaders(2**32 - 1, (POINT,) * LIMITS.locator_points, POINT, LIMITS.headers_per_reply, plan=True),
     GetBlocks(2**32 - 1, (POINT,) * LIMITS.blocks_per_request),
-    Push(WHOLE),
-    Announce((POINT,) * LIMITS.announced_points),
+    GetSurvey(2**32 - 1, (POINT,) * LIMITS.locator_points, POINT, LIMITS.headers_per_reply),
+    Survey(2**32 - 1, POINT, (bytes(SURVEYED_BYTES),) * LIMITS.headers_per_reply),
+    GetRecords(2**32 - 1, (NAME,) * LIMITS.records_per_request),
+    Records(2**32 - 1, (RECORD,) * (LIMITS.reply_soft_bytes // len(RECORD.data or b"")), tuple(range(256))),
+    Push(WHOLE, filled(1)),
+    Push(bytes(LIMITS.push_bytes), filled(1)),
+    Announce((POINT,) * LIMITS.announced_points, filled(1)),
+    Inv((NAME,) * LIMITS.announced_records),
     Addrs(2**32 - 1, (Address(filled(1, 16), 65_535),) * LIMITS.addresses_per_reply),
     Blocks(1, (WholeBlock(1, filled(1), filled(2), 9_999_999_999, "x" * LIMITS.message_bytes),), tuple(range(1, 128))),
 ]

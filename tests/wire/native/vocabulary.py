@@ -7,9 +7,11 @@ from typing import Final, get_args
 
 from hypothesis import strategies as st
 
-from tallystick.model.block import INDEX_MAX, TIMESTAMP_MAX, TIMESTAMP_MIN, Body
+from tallystick.model.block import INDEX_MAX, TIMESTAMP_MAX, TIMESTAMP_MIN, Body, WholeBlock
 from tallystick.model.limits import LIMITS
+from tallystick.model.record import ID, RawRecord
 from tallystick.wire.native.messages import (
+    SURVEYED_BYTES,
     Address,
     Addrs,
     Announce,
@@ -18,8 +20,11 @@ from tallystick.wire.native.messages import (
     GetAddrs,
     GetBlocks,
     GetHeaders,
+    GetRecords,
+    GetSurvey,
     Headers,
     Hello,
+    Inv,
     Message,
     Part,
     Ping,
@@ -27,8 +32,10 @@ from tallystick.wire.native.messages import (
     Pong,
     Push,
     Ready,
+    RecordName,
+    Records,
+    Survey,
     Tip,
-    WholeBlock,
 )
 
 KINDS: Final[tuple[type, ...]] = get_args(Message)
@@ -39,6 +46,9 @@ def filled(byte: int, size: int = 32) -> bytes:
 
 
 WHOLE: Final = WholeBlock(7, filled(0xAA), filled(0xBB), 1_700_000_000, "na\u00efve")
+SEALED: Final = b"TSB1" + filled(0x00, 132) + b"\x90"
+WEIGHT: Final = (7).to_bytes(32, "big")
+NAME: Final = RecordName("order-7", filled(0xDD))
 
 EXAMPLES: Final[dict[str, Message]] = {
     "hello": Hello(
@@ -88,8 +98,17 @@ EXAMPLES: Final[dict[str, Message]] = {
     "headers, none": Headers(1, Point(0, filled(0x99)), (), ()),
     "get_blocks": GetBlocks(65_536, (Point(70_000, filled(0xAA)),)),
     "blocks": Blocks(2, (WHOLE,), (1, 127)),
-    "push": Push(WHOLE),
-    "announce": Announce((Point(6, filled(0xAA)), Point(7, filled(0xBB)))),
+    "headers in a sealed network": Headers(1, Point(0, filled(0x99)), (SEALED,), ()),
+    "blocks in a sealed network": Blocks(2, (SEALED,), ()),
+    "get_survey": GetSurvey(4, (Point(0, filled(0x99)),), None, 2_000),
+    "get_survey up to a block": GetSurvey(4, (), Point(9, filled(0x88)), 1),
+    "survey": Survey(4, Point(0, filled(0x99)), (SEALED[:136], b"")),
+    "get_records": GetRecords(5, (NAME, RecordName("A.z_9:-", filled(0xEE)))),
+    "records": Records(5, (RawRecord(b"entry", filled(0x12, 16), b"7"), RawRecord(b"entry", None, None)), (0, 255)),
+    "push": Push(WHOLE, WEIGHT),
+    "push in a sealed network": Push(SEALED, filled(0xFF)),
+    "announce": Announce((Point(6, filled(0xAA)), Point(7, filled(0xBB))), WEIGHT),
+    "inv": Inv((NAME,)),
     "get_addrs": GetAddrs(3),
     "addrs": Addrs(
         3, (Address(bytes([203, 0, 113, 7]), 3001), Address(bytes.fromhex("20010db8" + "00" * 11 + "07"), 1))
@@ -128,6 +147,10 @@ tips: Final = st.builds(Tip, points, hashes)
 timestamps: Final = integers(TIMESTAMP_MIN, TIMESTAMP_MAX)
 bodies: Final = st.builds(Body, hashes, timestamps, texts)
 whole_blocks: Final = st.builds(WholeBlock, integers(1, INDEX_MAX), hashes, hashes, timestamps, texts)
+sealed_blocks: Final = st.binary(max_size=300)
+record_names: Final = st.builds(RecordName, st.from_regex(ID, fullmatch=True), hashes)
+optional_bytes: Final = st.none() | st.binary(max_size=40)
+raw_records: Final = st.builds(RawRecord, st.binary(max_size=300), optional_bytes, optional_bytes)
 addresses: Final = st.builds(
     Address, st.one_of(_exactly(4), _exactly(16), st.binary(min_size=4, max_size=16)), integers(1, 65_535)
 )
@@ -162,17 +185,39 @@ STRATEGIES: Final[dict[type, Callable[[], st.SearchStrategy[Message]]]] = {
         plan=st.booleans(),
     ),
     Headers: lambda: st.builds(
-        Headers, ids, points, _tuples(bodies, LIMITS.headers_per_reply), _tuples(hashes, LIMITS.plan_batches)
+        Headers,
+        ids,
+        points,
+        _tuples(bodies | sealed_blocks, LIMITS.headers_per_reply),
+        _tuples(hashes, LIMITS.plan_batches),
     ),
     GetBlocks: lambda: st.builds(GetBlocks, ids, _tuples(points, LIMITS.blocks_per_request, least=1)),
     Blocks: lambda: st.builds(
         Blocks,
         ids,
-        _tuples(whole_blocks, LIMITS.blocks_per_request),
+        _tuples(whole_blocks | sealed_blocks, LIMITS.blocks_per_request),
         _tuples(integers(0, LIMITS.blocks_per_request - 1), LIMITS.blocks_per_request),
     ),
-    Push: lambda: st.builds(Push, whole_blocks),
-    Announce: lambda: st.builds(Announce, _tuples(points, LIMITS.announced_points, least=1)),
+    GetSurvey: lambda: st.builds(
+        GetSurvey,
+        ids,
+        _tuples(points, LIMITS.locator_points),
+        st.none() | points,
+        integers(1, LIMITS.headers_per_reply),
+    ),
+    Survey: lambda: st.builds(
+        Survey, ids, points, _tuples(st.binary(max_size=SURVEYED_BYTES), LIMITS.headers_per_reply)
+    ),
+    GetRecords: lambda: st.builds(GetRecords, ids, _tuples(record_names, LIMITS.records_per_request, least=1)),
+    Records: lambda: st.builds(
+        Records,
+        ids,
+        _tuples(raw_records, LIMITS.records_per_request),
+        _tuples(integers(0, LIMITS.records_per_request - 1), LIMITS.records_per_request),
+    ),
+    Push: lambda: st.builds(Push, whole_blocks | sealed_blocks, hashes),
+    Announce: lambda: st.builds(Announce, _tuples(points, LIMITS.announced_points, least=1), hashes),
+    Inv: lambda: st.builds(Inv, _tuples(record_names, LIMITS.announced_records, least=1)),
     GetAddrs: lambda: st.builds(GetAddrs, ids),
     Addrs: lambda: st.builds(Addrs, ids, _tuples(addresses, LIMITS.addresses_per_reply)),
 }

@@ -5,7 +5,10 @@ an `id` that their reply echoes. Bounds stand in the types, so that decoding ref
 anything is made of it. A tag of 128 and more may be ignored by those who do not know it; all others must be known.
 
 A block is named by a `Point`, index and hash: the index says where to look, the hash what must be found there. So
-nobody needs an index over hashes to answer.
+nobody needs an index over hashes to answer. A record is named by its id and its leaf hash, for the same reason.
+
+A block of a classic network is an array of its fields. One of a sealed network is bytes, its header and its records,
+and nothing here looks into them: consensus does (`Engine.read`).
 """
 
 from __future__ import annotations
@@ -14,14 +17,18 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from tallystick.model.block import INDEX_MAX, Body, Timestamp
+from tallystick.model.block import INDEX_MAX, Body, WholeBlock
 from tallystick.model.block import HashBytes as Hash
 from tallystick.model.limits import LIMITS
+from tallystick.model.record import ID, RawRecord
 from tallystick.wire.identity import KEY_BYTES, SIGNATURE_BYTES
 
 NONCE_BYTES: Final = 8
 CHALLENGE_BYTES: Final = 32
 WEIGHT_BYTES: Final = 32
+SURVEYED_BYTES: Final = 256
+"""The longest header there may be, whatever seals it."""
+
 OPTIONAL_TAG: Final = 128
 """Unknown messages from this tag on are ignored."""
 
@@ -36,6 +43,14 @@ Index = Annotated[int, Meta(ge=0, le=INDEX_MAX)]
 Id = Annotated[int, Meta(ge=1, le=_ID_MAX)]
 Small = Annotated[int, Meta(ge=0, le=255)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+Weight = Annotated[bytes, Meta(min_length=WEIGHT_BYTES, max_length=WEIGHT_BYTES)]
+"""What fork choice maximises, big-endian."""
+
+RecordId = Annotated[str, Meta(pattern=rf"\A{ID.pattern}\Z")]
+"""No record has another: an honest peer names none."""
+
+SealedBytes = Annotated[bytes, Meta(max_length=LIMITS.frame_bytes)]
+"""A block of a sealed network: its header, and right behind it the MessagePack array of its records."""
 
 
 class Point(Struct, array_like=True, frozen=True, gc=False):
@@ -49,8 +64,7 @@ class Tip(Struct, array_like=True, frozen=True):
     """The last block of a chain, and what fork choice makes of it."""
 
     point: Point
-    weight: Annotated[bytes, Meta(min_length=WEIGHT_BYTES, max_length=WEIGHT_BYTES)]
-    """Big-endian."""
+    weight: Weight
 
 
 # --- getting acquainted -----------------------------------------------------------------------------
@@ -145,30 +159,49 @@ class GetHeaders(Struct, array_like=True, frozen=True, tag=16):
 
 
 class Headers(Struct, array_like=True, frozen=True, tag=17):
-    """A run of the sender's best chain. In a classic network a header is the whole block."""
+    """A run of the sender's best chain: blocks, not only their headers (for these there is `Survey`)."""
 
     id: Id
     parent: Point
     """The block before the first one."""
 
-    blocks: Annotated[tuple[Body, ...], Meta(max_length=LIMITS.headers_per_reply)]
+    blocks: Annotated[tuple[Body | SealedBytes, ...], Meta(max_length=LIMITS.headers_per_reply)]
     """Each is the child of the one before. Ends early with the block that reaches `Limits.reply_soft_bytes`."""
 
     plan: Annotated[tuple[Hash, ...], Meta(max_length=LIMITS.plan_batches)]
     """Hashes of the blocks `most`, 2 `most`, ... after the last one: where to cut what follows. A claim, to plan by."""
 
 
+class GetSurvey(Struct, array_like=True, frozen=True, tag=20):
+    """Show me the bare headers of what follows the first of these blocks that is on your best chain. Only in networks
+    whose headers say what a branch weighs."""
+
+    id: Id
+    locator: Annotated[tuple[Point, ...], Meta(max_length=LIMITS.locator_points)]
+    """As in `GetHeaders`."""
+
+    stop: Point | None
+    """Likewise."""
+
+    most: Annotated[int, Meta(ge=1, le=LIMITS.headers_per_reply)]
+    """At most so many."""
+
+
+class Survey(Struct, array_like=True, frozen=True, tag=21):
+    """Headers of a run of the sender's best chain, as they are hashed: what it weighs is known before its bodies are
+    fetched."""
+
+    id: Id
+    parent: Point
+    """The block before the first one."""
+
+    headers: Annotated[
+        tuple[Annotated[bytes, Meta(max_length=SURVEYED_BYTES)], ...], Meta(max_length=LIMITS.headers_per_reply)
+    ]
+    """Each is the header of the child of the one before. Fewer than asked for: that was all."""
+
+
 # --- new blocks -------------------------------------------------------------------------------------
-
-
-class WholeBlock(Struct, array_like=True, frozen=True, gc=False):
-    """A block that stands alone."""
-
-    index: Annotated[int, Meta(ge=1, le=INDEX_MAX)]
-    previous_hash: Hash
-    hash: Hash
-    timestamp: Timestamp
-    data: str
 
 
 class GetBlocks(Struct, array_like=True, frozen=True, tag=18):
@@ -182,7 +215,7 @@ class Blocks(Struct, array_like=True, frozen=True, tag=19):
     """The blocks asked for, a prefix in their order. Ends early like `Headers`; ask again for the rest."""
 
     id: Id
-    blocks: Annotated[tuple[WholeBlock, ...], Meta(max_length=LIMITS.blocks_per_request)]
+    blocks: Annotated[tuple[WholeBlock | SealedBytes, ...], Meta(max_length=LIMITS.blocks_per_request)]
     missing: Annotated[
         tuple[Annotated[int, Meta(ge=0, lt=LIMITS.blocks_per_request)], ...],
         Meta(max_length=LIMITS.blocks_per_request),
@@ -193,13 +226,53 @@ class Blocks(Struct, array_like=True, frozen=True, tag=19):
 class Push(Struct, array_like=True, frozen=True, tag=32):
     """A new block on my best chain. You have its parent, I think."""
 
-    block: WholeBlock
+    block: WholeBlock | SealedBytes
+    weight: Weight
+    """Of the branch that ends in it; a claim."""
 
 
 class Announce(Struct, array_like=True, frozen=True, tag=33):
     """The newest blocks of my best chain, oldest first."""
 
     points: Annotated[tuple[Point, ...], Meta(min_length=1, max_length=LIMITS.announced_points)]
+    weight: Weight
+    """Of the branch that ends in the last of them; a claim."""
+
+
+# --- records ----------------------------------------------------------------------------------------
+
+
+class RecordName(Struct, array_like=True, frozen=True, gc=False):
+    """A record, by where to look and what must be found there."""
+
+    id: RecordId
+    leaf: Hash
+    """SHA-256( 00 || entry )."""
+
+
+class GetRecords(Struct, array_like=True, frozen=True, tag=22):
+    """Send me these records, which you announced."""
+
+    id: Id
+    names: Annotated[tuple[RecordName, ...], Meta(min_length=1, max_length=LIMITS.records_per_request)]
+
+
+class Records(Struct, array_like=True, frozen=True, tag=23):
+    """The records asked for, a prefix in their order. Ends early like `Blocks`; ask again for the rest."""
+
+    id: Id
+    records: Annotated[tuple[RawRecord, ...], Meta(max_length=LIMITS.records_per_request)]
+    missing: Annotated[
+        tuple[Annotated[int, Meta(ge=0, lt=LIMITS.records_per_request)], ...],
+        Meta(max_length=LIMITS.records_per_request),
+    ]
+    """Positions, within the request, of records that are neither in my pool nor on my best chain."""
+
+
+class Inv(Struct, array_like=True, frozen=True, tag=34):
+    """Records I have, which you may lack."""
+
+    names: Annotated[tuple[RecordName, ...], Meta(min_length=1, max_length=LIMITS.announced_records)]
 
 
 # --- other peers ------------------------------------------------------------------------------------
@@ -227,6 +300,6 @@ class Addrs(Struct, array_like=True, frozen=True, tag=49):
     addresses: Annotated[tuple[Address, ...], Meta(max_length=LIMITS.addresses_per_reply)]
 
 
-Request = GetHeaders | GetBlocks | GetAddrs
-Reply = Headers | Blocks | Addrs
-Message = Hello | Auth | Ready | Ping | Pong | Part | Request | Reply | Push | Announce
+Request = GetHeaders | GetBlocks | GetSurvey | GetRecords | GetAddrs
+Reply = Headers | Blocks | Survey | Records | Addrs
+Message = Hello | Auth | Ready | Ping | Pong | Part | Request | Reply | Push | Announce | Inv

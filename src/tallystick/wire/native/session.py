@@ -65,6 +65,7 @@ class NativeSession(Conversation):
         self._expired: OrderedDict[int, None] = OrderedDict()
         self._next_id = 1
         self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known_records: OrderedDict[bytes, None] = OrderedDict()
         self._rates: dict[type[Message], Bucket] = {}
         self._ping: tuple[bytes, int] | None = None
 
@@ -239,10 +240,15 @@ class NativeSession(Conversation):
 
     def learns(self, hash: bytes) -> None:
         """It has this block now. Of the oldest we forget that it has them."""
-        self._known[hash] = None
-        self._known.move_to_end(hash)
-        if len(self._known) > self._limits.known_blocks:
-            self._known.popitem(last=False)
+        _remember(self._known, hash, self._limits.known_blocks)
+
+    def knows_record(self, leaf: bytes) -> bool:
+        """Does it have the record with this leaf hash, as far as we can tell?"""
+        return leaf in self._known_records
+
+    def learns_record(self, leaf: bytes) -> None:
+        """It has this record now. Of the oldest we forget that it has them, and tell it again at worst."""
+        _remember(self._known_records, leaf, self._limits.known_records)
 
     # --- staying in touch ----------------------------------------------------------------------
 
@@ -267,6 +273,14 @@ class NativeSession(Conversation):
         super().excuse(late_ms)
         if self._ready_by_ms is not None:
             self._ready_by_ms += late_ms
+
+
+def _remember(known: OrderedDict[bytes, None], name: bytes, most: int) -> None:
+    """As the newest of at most so many."""
+    known[name] = None
+    known.move_to_end(name)
+    if len(known) > most:
+        known.popitem(last=False)
 
 
 def _not_asked(what: str, number: int) -> RuleViolation:

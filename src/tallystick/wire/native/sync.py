@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.block import Block
 from tallystick.model.limits import Limits
+from tallystick.model.sealed import AnyBlock
+from tallystick.wire.native.batch import Ask, Batch, Blame, Candidate
 from tallystick.wire.native.messages import Point
 
 CHECK_EVERY_MS: Final = 500
@@ -41,74 +41,6 @@ _STALL_EASES: Final = 0.85
 
 Received = Callable[[int], int]
 """Bytes received from a peer so far, those of incomplete messages included."""
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A peer that says it has a chain."""
-
-    index: int
-    weight: int
-    void_until_ms: int = 0
-    """It could not keep its word: not asked before this."""
-
-    delivered: bool = False
-    """Blocks of it were good: it leads before others, whose claims cost nothing."""
-
-    at_once: int = 1
-    """Requests that may be under way to it."""
-
-    in_flight: int = 0
-    measured_from_ms: int = 0
-    measured_from_bytes: int = 0
-
-
-@dataclass(slots=True)
-class Batch:
-    """A stretch of the chain to fetch."""
-
-    at: Point | None
-    """The last block we have before what is to come; None: wherever the lead's chain leaves ours."""
-
-    stop: Point | None
-    """Its last block, by the plan; None: the open end."""
-
-    blocks: list[Block] = field(default_factory=list)
-    """Arrived, checked, and not connected yet."""
-
-    complete: bool = False
-    peer: int | None = None
-    number: int = 0
-    """Of the request under way."""
-
-    asked_ms: int = 0
-    claimed: int = 0
-    claimant: int | None = None
-    """Weight that a peer claimed when it was asked for the open end, and which peer."""
-
-    cut_short_by: int | None = None
-    cut_short_ms: int = 0
-    """The peer whose last answer was much shorter than it might have been, and when: if it is asked on, its time goes
-    on too."""
-
-    lacking: set[int] = field(default_factory=set)
-    """Peers that do not have it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask this peer for the rest of this batch."""
-
-    peer: int
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class Blame:
-    """This peer broke a rule of syncing."""
-
-    peer: int
-    broken: RuleViolation
 
 
 class Sync:
@@ -295,7 +227,7 @@ class Sync:
                 return None
         return next((batch for batch in self._batches if batch.peer == peer and batch.number == number), None)
 
-    def received(self, batch: Batch, blocks: Sequence[Block], plan: Sequence[bytes], now_ms: int) -> Blame | None:
+    def received(self, batch: Batch, blocks: Sequence[AnyBlock], plan: Sequence[bytes], now_ms: int) -> Blame | None:
         """A checked answer to what was asked. `blocks` follow `batch.at`, which the caller has set if it was None."""
         if not blocks and batch.stop is not None:
             return self.lacks(batch, now_ms)
@@ -305,7 +237,7 @@ class Sync:
         if not blocks:
             batch.complete = True  # the lead has no more
             return None
-        last, size = blocks[-1], sum(len(block.data) for block in blocks)
+        last, size = blocks[-1], sum(block.size_bytes for block in blocks)
         end = Point(last.index, bytes.fromhex(last.hash))
         batch.blocks += blocks
         batch.at = end
@@ -317,6 +249,37 @@ class Sync:
         self._candidates[peer].delivered = True
         if batch.stop is None and (plan or last.index < self._candidates[peer].index):
             self._lay_out(batch, end, plan)  # there is more, as far as we know
+        return None
+
+    def goes_on(self, batch: Batch) -> None:
+        """An answer about it came, and the peer has more to say."""
+        self._settle(batch)
+
+    def surveyed(
+        self, batch: Batch, fork: Point, ends: Sequence[Point], weights: tuple[int, int], now_ms: int
+    ) -> Blame | None:
+        """The lead's chain was surveyed from `fork` on: where its batches end, the last of which may be named twice.
+
+        `weights` are what it was found to weigh, and what ours does. If it is heavier, its batches are laid out.
+        """
+        lead, (weight, own_weight) = batch.peer, weights
+        assert lead is not None  # noqa: S101 - `batch_of` found it
+        self._settle(batch)
+        if weight <= own_weight:
+            self.stop()
+            short = batch.claimed - weight
+            if short <= 0:
+                return None  # we came that far by other ways
+            self.avoid(lead, now_ms + self._limits.query_all_patience_ms)
+            detail = f"it claimed {short} more than its headers weigh"
+            return Blame(lead, RuleViolation(Rule.CLAIM_IS_PROVEN, detail))
+        self._candidates[lead].delivered = True
+        self._batches.clear()
+        at = fork
+        for end in dict.fromkeys(ends):
+            self._batches.append(Batch(at, end))
+            at = end
+        self._batches.append(Batch(at, None, asked_ms=now_ms))
         return None
 
     def failed(self, batch: Batch) -> None:
@@ -363,14 +326,14 @@ class Sync:
         """Is there something to connect?"""
         return bool(self._batches) and (bool(self._batches[0].blocks) or self._batches[0].complete)
 
-    def take(self) -> list[Block]:
+    def take(self) -> list[AnyBlock]:
         """The next blocks to connect, at most a batch; none when the last one is connected, or nothing is here."""
         while self._batches:
             head = self._batches[0]
             if head.blocks:
                 most = self._limits.headers_per_reply
                 run, head.blocks = head.blocks[:most], head.blocks[most:]
-                self._waiting_bytes -= sum(len(block.data) for block in run)
+                self._waiting_bytes -= sum(block.size_bytes for block in run)
                 return run
             if not head.complete:
                 return []

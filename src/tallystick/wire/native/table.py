@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, get_args
 
-from tallystick.model.limits import KIB, LIMITS
+from tallystick.model.limits import KIB, LIMITS, MIB
 from tallystick.wire.native import messages
 from tallystick.wire.native.messages import Message, Reply, Request
 
@@ -42,8 +42,13 @@ TABLE: Final[Mapping[type[Message], Traffic]] = MappingProxyType(
         messages.Headers: Traffic(LIMITS.reply_bytes),
         messages.GetBlocks: Traffic(8 * KIB, per_minute=30_000, answered_by=messages.Blocks),
         messages.Blocks: Traffic(LIMITS.reply_bytes),
+        messages.GetSurvey: Traffic(4 * KIB, per_minute=30_000, answered_by=messages.Survey),
+        messages.Survey: Traffic(1 * MIB),
+        messages.GetRecords: Traffic(64 * KIB, per_minute=30_000, answered_by=messages.Records),
+        messages.Records: Traffic(LIMITS.reply_bytes),
         messages.Push: Traffic(LIMITS.push_bytes + KIB, per_minute=2_000_000),
         messages.Announce: Traffic(1 * KIB, per_minute=2_000_000),
+        messages.Inv: Traffic(256 * KIB, per_minute=1_000_000),
         messages.GetAddrs: Traffic(1 * KIB, per_minute=1, answered_by=messages.Addrs),
         messages.Addrs: Traffic(32 * KIB),
     }

@@ -1,0 +1,230 @@
+"""What the answers of a node are made of, as much of it as people are shown.
+
+A node of another version, or something that is none, may send anything: types and bounds here are what the commands
+rely on, and an answer that does not keep to them is refused (`remote.Node.read`). Keys that are not known are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from tallystick.model.block import INDEX_MAX, TIMESTAMP_MAX
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
+Moment = Annotated[int, msgspec.Meta(ge=0, le=TIMESTAMP_MAX * 1_000 + 999)]
+"""When a block was made: seconds in a classic network, milliseconds in others (`terminal.date`)."""
+
+Rate = Annotated[float, msgspec.Meta(ge=0, le=INDEX_MAX)]
+"""Numbers as a node sends them; others could not be shown as sizes and dates."""
+
+Difficulty = Annotated[float, msgspec.Meta(ge=0)]
+
+
+PREVIEWED: Final = 8
+"""Records of a block that are looked at for a line of a table."""
+
+
+class ShownRecord(msgspec.Struct, frozen=True):
+    """A record as it stands in a block."""
+
+    id: str
+    commit: str = ""
+    salt: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"")
+    """Any JSON value."""
+
+    erased: bool = False
+
+    @property
+    def text(self) -> str:
+        """What it holds, for people: a string as it is, other values in JSON."""
+        if self.erased:
+            return "(erased)"
+        raw = bytes(self.data)
+        return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode(errors="replace")
+
+
+class ShownTip(msgspec.Struct, frozen=True):
+    """Index and hash of a block."""
+
+    index: Count
+    hash: str
+
+
+class ShownHeader(msgspec.Struct, frozen=True):
+    """A block without what it holds."""
+
+    index: Count
+    hash: str
+    timestamp: Moment
+
+
+class ShownStored(ShownRecord, frozen=True, kw_only=True):
+    """A record, and where it stands."""
+
+    status: str
+    block: ShownHeader | None = None
+    position: Count | None = None
+    proof: msgspec.Raw = msgspec.Raw(b"")
+    """A document of its own (`model.proof`); there is none before it is in a block."""
+
+
+class ShownPosted(msgspec.Struct, frozen=True):
+    """What became of records that were posted, in their order. A node answers with as many as there were."""
+
+    records: Annotated[list[ShownStored], msgspec.Meta(min_length=1)]
+
+    @property
+    def only(self) -> ShownStored:
+        """Of one that was posted alone."""
+        return self.records[0]
+
+
+class ShownRecords(msgspec.Struct, frozen=True):
+    """All records of an id."""
+
+    records: list[ShownStored]
+
+
+class ShownBlock(msgspec.Struct, frozen=True):
+    """A block as the API shows it: a classic one holds `data`, a sealed one `records`."""
+
+    hash: str
+    index: Count
+    previous_hash: str
+    timestamp: Moment
+    data: str | None = None
+    records: list[ShownRecord] | None = None
+    log_size: Count = 0
+    log_root: str = ""
+    orphaned: bool = False
+    mined_again_as: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.data is None) is (self.records is None):
+            raise ValueError("a block holds either data or records")
+
+    @property
+    def preview(self) -> str:
+        """The beginning of what it holds, for a line of a table."""
+        return self.data or "" if self.records is None else " | ".join(each.text for each in self.records[:PREVIEWED])
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of what it holds."""
+        return len((self.data or "").encode()) + sum(len(bytes(record.data)) for record in self.records or ())
+
+
+class ShownFork(msgspec.Struct, frozen=True):
+    """A branch beside the best chain, its blocks from the tip downwards."""
+
+    fork: ShownHeader | None
+    tip: ShownHeader
+    blocks: list[ShownBlock]
+
+
+class ShownPeer(msgspec.Struct, frozen=True):
+    """A connection, or an address the node keeps dialling."""
+
+    address: str
+    direction: str
+    state: str
+    dialled: str | None = None
+    dialect: str | None = None
+    agent: str | None = None
+    key: str | None = None
+    connected_ms: Count | None = None
+    tip: ShownTip | None = None
+    latency_ms: Count | None = None
+    received_bytes: Count | None = None
+    sent_bytes: Count | None = None
+    last_error: str | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Is it more than an address?"""
+        return self.state == "connected"
+
+
+class ShownSync(msgspec.Struct, frozen=True):
+    """How far the node is in fetching a chain that is ahead of its own."""
+
+    index: Count
+    target: Count
+    blocks_per_second: Rate
+    remaining_ms: Count | None
+    peers: Count
+
+
+class ShownPool(msgspec.Struct, frozen=True):
+    """Records that are in no block yet."""
+
+    records: Count
+    bytes: Count
+    most_bytes: Count
+
+
+class ShownMining(msgspec.Struct, frozen=True):
+    """How blocks are found, and whether this node looks for them."""
+
+    difficulty: Difficulty
+    expected_hashes: Difficulty
+    is_mining: bool
+    hashes_per_second: Difficulty | None = None
+    expected_ms: Difficulty | None = None
+
+
+class ShownBan(msgspec.Struct, frozen=True):
+    """A node key or numeric address that is kept out; for ever when `remaining_ms` is None."""
+
+    subject: str
+    manual: bool
+    remaining_ms: Count | None
+
+
+class ShownDropped(msgspec.Struct, frozen=True):
+    """A peer that broke a rule."""
+
+    address: str = ""
+    rule: str = ""
+    detail: str = ""
+
+
+class ShownNetwork(msgspec.Struct, frozen=True):
+    """The network a node is part of."""
+
+    kind: str
+    name: str
+    id: str
+
+
+class ShownStatus(msgspec.Struct, frozen=True):
+    """`GET /status`, as much of it as people are shown."""
+
+    version: str
+    network: ShownNetwork
+    tip: ShownHeader
+    uptime_ms: Count
+    peers: list[ShownPeer]
+    dropped: list[ShownDropped]
+    lost_duties: bool
+    data_bytes: Count | None
+    key: str | None = None
+    sync: ShownSync | None = None
+    addresses: Count = 0
+    pool: ShownPool | None = None
+    mining: ShownMining | None = None
+    """None in networks without a pool, or where nothing has to be found."""
+
+    @property
+    def connected(self) -> list[ShownPeer]:
+        """The open connections."""
+        return [peer for peer in self.peers if peer.connected]
+
+    @property
+    def is_synced(self) -> bool:
+        """Is the node at the tip of its peers? Of a node that has none, or none that told its tip, nobody knows."""
+        tips = [peer.tip.index for peer in self.connected if peer.tip is not None]
+        return self.sync is None and bool(tips) and max(tips) <= self.tip.index

@@ -1,0 +1,65 @@
+"""What a branch weighs, before any of its bodies is fetched.
+
+Where headers show what a branch weighs, whoever claims to have a heavier one is asked for its headers first. They are
+checked as they come, everything but their bodies, and none is kept: only where we are, what it weighs so far, and the
+name of every thousandth block, by which the bodies are fetched afterwards. A chain that turns out lighter than ours
+has cost its sender as much as us, and no room (Bitcoin Core, `HeadersSyncState`). One that is heavier is fetched by
+names that are proved: other bodies than those of the surveyed headers fit nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallystick.chain.contracts import Engine, Past
+from tallystick.errors import Rule, RuleViolation
+from tallystick.model.block import Header
+from tallystick.model.limits import Limits
+from tallystick.wire.native.messages import GetSurvey, Point, Survey
+
+
+class Surveying:
+    """A survey of one peer's branch, from where it leaves ours."""
+
+    def __init__(self, engine: Engine, fork: Header, past: Past, limits: Limits) -> None:
+        """`fork` is the last block that both have, and `past` what is before it."""
+        self._engine = engine
+        self._limits = limits
+        self._newest = list(past(fork, limits.survey_window))
+        self.fork = fork
+        self.ends: list[Point] = []
+        """The last block of each batch."""
+
+    @property
+    def last(self) -> Header:
+        """The last block that was surveyed."""
+        return self._newest[-1]
+
+    @property
+    def weight(self) -> int:
+        """Of the branch, as far as it was surveyed."""
+        return self._engine.weight(self.last)
+
+    def request(self) -> GetSurvey:
+        """What to ask next."""
+        return GetSurvey(1, (point_of(self.last),), None, self._limits.headers_per_reply)
+
+    def take(self, reply: Survey, wall_ms: int) -> bool:
+        """Check the next headers; True when there are no more. Raises RuleViolation."""
+        if reply.parent != point_of(self.last):
+            raise RuleViolation(
+                Rule.REPLY_FITS_REQUEST, f"headers after block {reply.parent.index}, not after {self.last.index}"
+            )
+        headers = self._engine.survey(reply.headers, self.last, self._past, wall_ms)
+        size = self._limits.batch_blocks
+        self.ends += [point_of(header) for header in headers if (header.index - self.fork.index) % size == 0]
+        self._newest = [*self._newest, *headers][-self._limits.survey_window :]
+        return len(reply.headers) < self._limits.headers_per_reply
+
+    def _past(self, _: Header, count: int) -> Sequence[Header]:
+        return self._newest[-count:]
+
+
+def point_of(header: Header) -> Point:
+    """A block's place and name."""
+    return Point(header.index, bytes.fromhex(header.hash))
