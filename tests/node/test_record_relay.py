@@ -384,6 +384,16 @@ def test_a_record_without_its_data_is_asked_of_somebody_else(node: Player) -> No
     assert pending(node) == [wanted]
 
 
+def test_an_answer_longer_than_it_may_be_is_not_even_looked_at() -> None:
+    """Catalogue row 35: data that takes long to check comes two megabytes at a time at most."""
+    node = Player(Limits(reply_soft_bytes=1_000), network=NETWORK)
+    peer = joined(node)
+    held = [record(f"long-{number}", "x" * 400) for number in range(4)]
+    gives(peer, *held)
+    assert is_dropped(peer, Rule.REPLY_FITS_REQUEST, Close.INVALID)
+    assert pending(node) == []
+
+
 def test_what_had_no_room_is_welcome_in_a_block() -> None:
     """Catalogue row 81."""
     node = Player(CROWDED, network=NETWORK)

@@ -172,6 +172,7 @@ class Relay:
         rules = self._engine.network.rules
         assert rules is not None  # noqa: S101 - records were asked for
         names = self._wanted.answered(peer, request.id)
+        _check_length(reply, self._limits.reply_soft_bytes)
         records = check_records(reply.records, rules.max_data_bytes)
         _check_fits(request, reply, records)
         lacking = {request.names[position].leaf for position in reply.missing}
@@ -193,6 +194,14 @@ def _kept(names: Sequence[RecordName] | Sequence[Record], view: View) -> set[byt
     """Leaves of those that are in the pool or on the chain."""
     placed = view.placed([(name.id, name.leaf) for name in names])
     return {leaf for leaf, where in placed.items() if where is not Placed.ASIDE}
+
+
+def _check_length(reply: Records, most_bytes: int) -> None:
+    """Does the answer end with the record that reaches `most_bytes`, as `Relay.serve` has it? What is longer is not
+    even looked at: some data takes long to check."""
+    sizes = [len(each.entry) + len(each.salt or b"") + len(each.data or b"") for each in reply.records[:-1]]
+    if sum(sizes) >= most_bytes:
+        raise RuleViolation(Rule.REPLY_FITS_REQUEST, f"records beyond {most_bytes:,} bytes; an answer ends there")
 
 
 def _check_fits(request: GetRecords, reply: Records, records: Sequence[Record]) -> None:
