@@ -23,16 +23,19 @@ from tallystick.node.inputs import PeerSaid
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import (
     WEIGHT_BYTES,
+    Announce,
     Blocks,
     GetBlocks,
     GetHeaders,
     GetSurvey,
     Headers,
+    Inv,
     Message,
     Ping,
     Point,
     Pong,
     Push,
+    RecordName,
     Survey,
     Tip,
 )
@@ -344,6 +347,39 @@ def test_bodies_that_never_come_leave_room_for_somebody_else() -> None:
             break
     assert node.reader.tip().hash == chain[-1].hash
     assert friend.closed is None
+
+
+def test_who_claims_much_and_says_everything_but_the_answer_does_not_hold_up_the_chain() -> None:
+    """Catalogue rows 58, 59 and 61: what else a peer sends does not count for the answer that it owes."""
+    node = node_at()
+    chain = chain_of(30, "a")
+    gives(node, chain)
+    friend, liar = joined(node, chain, "friend"), joined(node, chain, "liar", weight=b"\xff" * WEIGHT_BYTES)
+    told([friend, liar], node.wait(1_000))
+    assert liar.all(GetSurvey)
+    for second in range(300):
+        if second % 60 == 30:
+            chain = [*chain, *chain_of(1, f"new{second}", chain[-1])]
+            told([friend, liar], node.tell(said(friend, Announce((point(chain[-1]),), weight_of(chain[-1])))))
+        junk = tuple(RecordName(f"{second}-{n}" + "x" * 100, bytes([n]) * 32) for n in range(250))
+        for _ in range(4 if liar.closed is None else 0):
+            told([friend, liar], node.tell(said(liar, Inv(junk))))
+        told([friend, liar], node.wait(1_000))
+        while friend.inbox:
+            reply = honest(chain, friend.inbox.pop(0))
+            if reply is not None:
+                told([friend, liar], node.tell(said(friend, reply)))
+        for ping in liar.all(Ping):
+            liar.inbox.remove(ping)
+            told([friend, liar], node.tell(said(liar, Pong(ping.nonce))))
+    assert node.reader.tip().hash == chain[-1].hash
+    assert friend.closed is None
+    assert liar.closed is not None
+    assert liar.closed.code == Close.TOO_SLOW
+
+
+def said(peer: NativePeer, message: Message) -> PeerSaid:
+    return PeerSaid(peer.number, codec.encode(message))
 
 
 # --- time and bodies --------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class Arrivals:
         self.note_tip(peer, session, points[-1], announce.weight, moment)
         missing = tuple(p for p in points if not self._chain.keeps(p.index, p.hash.hex(), moment.view))
         is_next = bool(missing) and missing[0].index == self._chain.tip.index + 1
-        if not is_next or self._wanted is not None or self._sync.is_active:
+        if not is_next or self._wanted is not None or self._sync.is_moving(moment.now.mono_ms):
             return []
         number, say = ask(peer, session, GetBlocks(1, missing))
         session.may_push = False

@@ -385,6 +385,8 @@ class Sync:
                 return _too_slow(batch.peer, f"block {_next(batch)} did not come while all else was there")
             if waited_ms >= self._limits.slow_after_ms and not is_fast and self._is_replaceable(batch, now_ms):
                 return _too_slow(batch.peer, f"{moved:,} bytes in {waited_ms / 1000:.0f} s")
+            if batch.at is None and now_ms - batch.asked_ms >= 2 * self._limits.reply_within_ms:
+                return _too_slow(batch.peer, "no answer to the first question, whatever else came from it")
             if waited_ms >= self._limits.reply_within_ms and moved == 0:
                 return _too_slow(batch.peer, f"nothing in {waited_ms / 1000:.0f} s")
             if waited_ms >= self._limits.reply_within_ms or (waited_ms >= self._limits.slow_after_ms and is_fast):
