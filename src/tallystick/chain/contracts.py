@@ -67,7 +67,8 @@ class Engine(Protocol):
 
     def survey(self, headers: Sequence[bytes], parent: Header, past: Past, wall_ms: int) -> Sequence[Header]:
         """Check the bare headers of blocks of which the first is the child of `parent`: everything but their bodies.
-        Returns them with what they weigh. Raises RuleViolation. Only for engines that say they can (`surveys`)."""
+        Returns them with what they weigh; of a run that goes on into the future, only those before that. Raises
+        RuleViolation. Only for engines that say they can (`surveys`)."""
 
     def records(self, block: AnyBlock) -> Sequence[Record]:
         """The records that a block puts into the log; none in networks that keep no log."""

@@ -223,6 +223,8 @@ class WorkEngine:
             self._check_seal(fields, hash)
             bits = int.from_bytes(fields.seal[:BITS_BYTES], "big")
             self._check_schedule(fields.index, bits, before)
+            if surveyed and fields.timestamp > wall_ms + self._future_ms:
+                break  # those before it are as good as any
             _check_time(fields, times, wall_ms + self._future_ms)
             if fields.log_size < before.log_size:
                 raise RuleViolation(Rule.LOG_MATCHES_RECORDS, f"the log shrinks with block {fields.index}")

@@ -96,12 +96,14 @@ class Fetching:
             elif reply.parent != request.locator[0]:
                 return self.sync.lacks(batch, now_ms)  # its best chain is another one by now
             is_over = surveying.take(reply, moment.now.wall_ms)
-        except RuleViolation as broken:
+        except RuleViolation:
             self.sync.failed(batch)
-            if broken.rule is not Rule.TIME_NOT_FROM_FUTURE:
-                raise
+            raise
+        if surveying.ends_in_future and surveying.weight <= self._chain.weight:
+            self.sync.failed(batch)
             self.sync.avoid_lead(now_ms + self._limits.query_all_patience_ms)
-            return Log("warning", "a heavier chain is not followed yet; is a clock wrong?", {"why": broken.detail})
+            fields = {"after_block": surveying.last.index, "ours": self._chain.tip.index}
+            return Log("warning", "a heavier chain goes on in the future; is a clock wrong?", fields)
         if not is_over:
             self._survey = (batch, surveying)
             self.sync.goes_on(batch)

@@ -27,6 +27,9 @@ class Surveying:
         self._limits = limits
         self._newest = list(past(fork, limits.survey_window))
         self.fork = fork
+        self.ends_in_future = False
+        """Does the branch go on with blocks dated too far ahead of our clock? They are left for later."""
+
         self.ends: list[Point] = []
         """The last block of each batch."""
 
@@ -45,16 +48,22 @@ class Surveying:
         return GetSurvey(1, (point_of(self.last),), None, self._limits.headers_per_reply)
 
     def take(self, reply: Survey, wall_ms: int) -> bool:
-        """Check the next headers; True when there are no more. Raises RuleViolation."""
+        """Check the next headers; True when there are no more that can be. Raises RuleViolation."""
         if reply.parent != point_of(self.last):
             raise RuleViolation(
                 Rule.REPLY_FITS_REQUEST, f"headers after block {reply.parent.index}, not after {self.last.index}"
             )
-        headers = self._engine.survey(reply.headers, self.last, self._past, wall_ms)
+        try:
+            headers = self._engine.survey(reply.headers, self.last, self._past, wall_ms)
+        except RuleViolation as broken:
+            if broken.rule is not Rule.TIME_NOT_FROM_FUTURE:
+                raise
+            headers = ()
+        self.ends_in_future = len(headers) < len(reply.headers)
         size = self._limits.batch_blocks
         self.ends += [point_of(header) for header in headers if (header.index - self.fork.index) % size == 0]
         self._newest = [*self._newest, *headers][-self._limits.survey_window :]
-        return len(reply.headers) < self._limits.headers_per_reply
+        return self.ends_in_future or len(reply.headers) < self._limits.headers_per_reply
 
     def _past(self, _: Header, count: int) -> Sequence[Header]:
         return self._newest[-count:]
