@@ -138,6 +138,29 @@ def test_nobody_is_told_what_it_told_or_was_sent(node: Player) -> None:
     assert peer.all(Inv) == []
 
 
+def test_a_page_of_the_pool_is_read_once_for_all_who_are_as_far_and_not_too_often(
+    node: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a large pool and many peers would be all that a node can do."""
+    posts(node, *records("r", 20))
+    read: list[int] = []
+    pool = node.store.pool
+
+    def counted(after: int, count: int, size_bytes: int) -> tuple[Sequence[Record], int]:
+        read.append(after)
+        return pool(after, count, size_bytes)
+
+    monkeypatch.setattr(node.store, "pool", counted)
+    monkeypatch.setattr(node.node._relay, "_limits", replace(node.limits, announced_records=5))
+    peers = [joined(node, f"peer {number}") for number in range(8)]
+    read.clear()
+    effects = node.wait(2_000)
+    told(peers, effects)
+    assert len(read) <= 2_000 // 200 + 1
+    told(peers, node.wait(10_000))
+    assert all({name for inv in peer.all(Inv) for name in inv.names} >= set(names(pending(node))) for peer in peers[1:])
+
+
 # --- asking -----------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from tallystick.wire.native.session import NativeSession
 from tallystick.wire.native.wanted import Wanted
 
 PAGE_EVERY_MS: Final = 200
-"""Between two announcements of a pool that does not fit one."""
+"""Between two pages of the pool that are announced, to whomever."""
 
 AGAIN_MS: Final = MINUTE_MS
 """From the end of the pool to its beginning."""
@@ -49,6 +49,9 @@ class Relay:
         self._wanted = Wanted(limits)
         self._told: dict[int, tuple[int, int]] = {}
         """Of each peer: the place in the pool up to which it was told, and when it is told on."""
+
+        self._page_from_ms = 0
+        """No page of the pool is read for them before this."""
 
     # --- telling -------------------------------------------------------------------------------
 
@@ -87,9 +90,9 @@ class Relay:
 
     def next_ms(self) -> int | None:
         """When `tick` next has something to do."""
-        times = [next_ms for _, next_ms in self._told.values()]
-        wanted = self._wanted.next_ms()
-        return min(times if wanted is None else [*times, wanted], default=None)
+        tells = min((next_ms for _, next_ms in self._told.values()), default=None)
+        times = (self._wanted.next_ms(), None if tells is None else max(tells, self._page_from_ms))
+        return min((time for time in times if time is not None), default=None)
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Ask others for what did not come, and tell on of the pool."""
@@ -99,23 +102,28 @@ class Relay:
             session = self._peers.session(peer)
             if isinstance(session, NativeSession):
                 session.give_up(number)
-        for peer, (place, next_ms) in list(self._told.items()):
-            if next_ms <= now_ms:
-                effects += self._tell_page(peer, place, now_ms, moment.view)
-        return [*effects, *self.ask(now_ms)]
+        return [*effects, *self._tell_page(now_ms, moment.view), *self.ask(now_ms)]
 
-    def _tell_page(self, peer: int, place: int, now_ms: int, view: View) -> list[Effect]:
-        session = self._peers.session(peer)
-        if not isinstance(session, NativeSession):
-            del self._told[peer]
+    def _tell_page(self, now_ms: int, view: View) -> list[Effect]:
+        """Tell the next page of the pool to who has waited longest for it, and to all who are as far. One at a time:
+        with many peers and a large pool, reading pages for each of them would be all that the node does."""
+        due = [(next_ms, peer) for peer, (_, next_ms) in self._told.items() if next_ms <= now_ms]
+        if not due or now_ms < self._page_from_ms:
             return []
-        most = self._limits.announced_records
-        records, last = view.pool(place, most, self._limits.page_bytes)
+        place = self._told[min(due)[1]][0]
+        records, last = view.pool(place, self._limits.announced_records, self._limits.page_bytes)
         if records:
-            self._told[peer] = (last, now_ms + PAGE_EVERY_MS)
-        else:
-            self._told[peer] = (0, now_ms + AGAIN_MS)
-        return self._tell(peer, session, records)
+            self._page_from_ms = now_ms + PAGE_EVERY_MS
+        following = (last, now_ms + PAGE_EVERY_MS) if records else (0, now_ms + AGAIN_MS)
+        effects: list[Effect] = []
+        for _, peer in due:
+            session = self._peers.session(peer)
+            if not isinstance(session, NativeSession):
+                del self._told[peer]
+            elif self._told[peer][0] == place:
+                self._told[peer] = following
+                effects += self._tell(peer, session, records)
+        return effects
 
     # --- asking --------------------------------------------------------------------------------
 

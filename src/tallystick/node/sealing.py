@@ -15,7 +15,7 @@ from typing import Final
 from tallystick.chain.chain import Chain, Change
 from tallystick.chain.contracts import Draft, Engine, View
 from tallystick.errors import RuleViolation
-from tallystick.model.limits import Limits
+from tallystick.model.limits import MINUTE_MS, SECOND_MS, Limits
 from tallystick.node.effects import Effect, Log, Mine
 from tallystick.node.inputs import Mined, Moment
 from tallystick.node.ports import MiningStatus
@@ -70,6 +70,11 @@ class Sealing:
         except RuleViolation as refused:
             self._drafted_ms = moment.now.mono_ms + self._limits.template_ms
             return [Log("error", "no block can be made", {"why": refused.detail})]
+        ahead_ms = draft.timestamp - moment.now.wall_ms
+        if ahead_ms > self._limits.future_ms:
+            self._draft, self._drafted_ms = None, moment.now.mono_ms + MINUTE_MS
+            why = f"the newest blocks are dated {ahead_ms // SECOND_MS:,} s ahead of this clock: nobody would take more"
+            return [Log("error", "no block can be made; is a clock wrong?", {"why": why})]
         self._draft, self._on = draft, self._chain.tip.hash
         self._drafted_ms, self._pool_changed = moment.now.mono_ms, False
         self._number += 1
