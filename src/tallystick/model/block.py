@@ -57,6 +57,11 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Seconds since 1970-01-01 UTC, as the miner's clock had it; always ten digits."""
 
     @property
+    def held_bytes(self) -> int:
+        """What it takes in memory, about."""
+        return self.size_bytes
+
+    @property
     def size_bytes(self) -> int:
         """What its data takes: at least its characters, which is what counting them costs."""
         return len(self.data)

@@ -26,6 +26,10 @@ from tallystick.model.log import Edge
 from tallystick.model.record import RawRecord, Record
 
 MAGIC: Final = b"TSB1"
+
+RECORD_OBJECTS_BYTES: Final = 400
+"""Of a `Record` and its parts, beside their bytes (CPython on 64 bits)."""
+
 _FIXED: Final = struct.Struct(">4sQ32sQQ32s32s")
 FIXED_BYTES: Final = _FIXED.size
 """Of a header, before the seal: 124."""
@@ -74,6 +78,11 @@ class SealedBlock(msgspec.Struct, frozen=True):
     def size_bytes(self) -> int:
         """Bytes of its records."""
         return sum(record.size_bytes for record in self.records)
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory, about: for each record some small objects beside its parts."""
+        return self.size_bytes + RECORD_OBJECTS_BYTES * len(self.records)
 
     @property
     def header(self) -> SealedHeader:

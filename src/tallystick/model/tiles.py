@@ -18,6 +18,7 @@ functions over their contents, which are the hashes, concatenated.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from struct import iter_unpack
 from typing import Final, NamedTuple
@@ -32,6 +33,9 @@ TILE_HASHES: Final = 1 << TILE_LEVELS
 """Hashes of a full tile."""
 
 TILE_BYTES: Final = TILE_HASHES * HASH_BYTES
+
+REMEMBERED: Final = 1_024
+"""Nodes that are not computed again while they are asked for: two megabytes of tiles at most."""
 
 _PAIR: Final = f"{2 * HASH_BYTES}s"
 
@@ -93,8 +97,7 @@ def reader(size: int, read: ReadTiles) -> ReadHashes:
         wanted = list(dict.fromkeys(tile for tile, _, _ in places))
         contents = dict(zip(wanted, read(wanted), strict=True))
         return [
-            _above(_cut(contents[tile], tile, first, first + (1 << levels)), levels)[0]
-            for tile, first, levels in places
+            _top(_cut(contents[tile], tile, first, first + (1 << levels)), levels) for tile, first, levels in places
         ]
 
     return hashes
@@ -116,6 +119,13 @@ def _cut(content: bytes, tile: Tile, first: int, end: int) -> bytes:
             f"{tile} of the log has {len(content)} bytes; {end * HASH_BYTES} are needed. Restore it from a backup."
         )
     return content[first * HASH_BYTES : end * HASH_BYTES]
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _top(row: bytes, levels: int) -> bytes:
+    """The node so many levels above all of these. Remembered, for every proof needs some of the same nodes again: those
+    of the few tiles above the leaves', and those at the end of the log."""
+    return _above(row, levels)[0]
 
 
 def _above(row: bytes, levels: int) -> Sequence[bytes]:

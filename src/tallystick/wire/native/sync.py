@@ -244,7 +244,7 @@ class Sync:
         batch.complete = batch.stop is None or last.index == batch.stop.index
         batch.cut_short_by = peer if size < self._limits.reply_soft_bytes // 2 else None
         batch.cut_short_ms = now_ms
-        self._waiting_bytes += size
+        self._waiting_bytes += sum(block.held_bytes for block in blocks)
         self._answer_bytes = max(self._limits.reply_soft_bytes, size)
         self._candidates[peer].delivered = True
         if batch.stop is None and (plan or last.index < self._candidates[peer].index):
@@ -333,7 +333,7 @@ class Sync:
             if head.blocks:
                 most = self._limits.headers_per_reply
                 run, head.blocks = head.blocks[:most], head.blocks[most:]
-                self._waiting_bytes -= sum(block.size_bytes for block in run)
+                self._waiting_bytes -= sum(block.held_bytes for block in run)
                 return run
             if not head.complete:
                 return []
