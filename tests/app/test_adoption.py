@@ -107,8 +107,14 @@ def test_it_goes_on_where_it_ended(tmp_path: Path, new: Opened) -> None:
 
 def test_a_hole_is_filled(tmp_path: Path, new: Opened) -> None:
     blocks = chain(*"abcdefgh")
-    new.writes(AddRecords([make_record(record_id(blocks[5]), {"adopted": "before"}, bytes(16))]))
+    new.writes(AddRecords([make_record(record_id(blocks[5]), msgspec.json.decode(record_data(blocks[5])), bytes(16))]))
     assert adopted(tmp_path, blocks, new) == Adopted(8, 7)
+
+
+def test_whoever_took_an_id_before_keeps_no_block_out(tmp_path: Path, new: Opened) -> None:
+    blocks = chain(*"abcdefgh")
+    new.writes(AddRecords([make_record(record_id(blocks[5]), {"adopted": "something else"}, bytes(16))]))
+    assert adopted(tmp_path, blocks, new) == Adopted(8, 8)
 
 
 def test_what_was_erased_does_not_come_back(tmp_path: Path, new: Opened) -> None:

@@ -79,7 +79,8 @@ async def _waited_for(desk: Desk, ledger: Ledger, record: Record, wait_ms: int) 
     finally:
         desk.waits.discard(wait)
     for known in ledger.reader.records_of(record.id):
-        if known.record.data == record.data and known.placed is not Placed.ASIDE:
+        is_same = known.record.leaf == record.leaf or known.record.data == record.data
+        if is_same and known.placed is not Placed.ASIDE:
             return Known(known.record, known.placed)
     raise Refusal(Fault.NOT_READY, "it is stopping, and whether this was recorded is not known; ask another one")
 

@@ -118,11 +118,11 @@ def record_data(block: Block) -> bytes:
 
 def _add(page: Sequence[Block], store: Store, entropy: Random) -> int:
     """Put those of a page into the pool that are not there yet; returns how many."""
-    there = {known.record.id for known in store.named([record_id(block) for block in page])}
+    there = {(known.record.id, known.record.data) for known in store.named([record_id(block) for block in page])}
     records = [
-        with_data(id, record_data(block), entropy.randbytes(SALT_BYTES))
-        for block in page
-        if (id := record_id(block)) not in there
+        with_data(id, data, entropy.randbytes(SALT_BYTES))
+        for id, data in ((record_id(block), record_data(block)) for block in page)
+        if not there & {(id, data), (id, None)}  # somebody may have taken the id, and what was erased stays so
     ]
     if not records:
         return 0

@@ -82,10 +82,20 @@ class ShownPosted(msgspec.Struct, frozen=True):
         return self.records[0]
 
 
-class ShownRecords(msgspec.Struct, frozen=True):
-    """All records of an id."""
+class Done(msgspec.Struct, frozen=True):
+    """What was asked for is done, and durable."""
 
-    records: list[ShownStored]
+    status: bool
+
+    def __post_init__(self) -> None:
+        if self.status is not True:
+            raise ValueError("it does not say that it was done")
+
+
+class ShownRecords(msgspec.Struct, frozen=True):
+    """All records of an id. A node that has none says so otherwise."""
+
+    records: Annotated[list[ShownStored], msgspec.Meta(min_length=1)]
 
 
 class ShownBlock(msgspec.Struct, frozen=True):

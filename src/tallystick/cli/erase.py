@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -29,16 +28,16 @@ def erase(
     data can still prove what it was. Other nodes, backups, exports and proofs that were taken keep what they have:
     each party erases at its own nodes. It cannot be undone.
     """
-    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
 
     shown = printable(id)
     if not yes and is_person():
         typer.confirm(f"Erase the data of record {shown} at this node for good?", abort=True, err=True)
     with remote.Node(url, token_file, ca) as node:
-        body = node.delete(f"/records/{quote(id, safe='')}")
-        answer = node.read(body, dict[str, object]) if body else {"status": True}
+        body = node.delete(node.record_path(id))
+        node.read(body, answers.Done)
     if as_json:
-        terminal.say_json(answer)
+        terminal.say_json({"status": True})
     else:
         terminal.say(f"The node has forgotten what record {shown} holds. Its id and commitment stay.")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
-from urllib.parse import quote
 
 import typer
 
@@ -40,7 +39,7 @@ def record(
     from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
 
     with remote.Node(url, token_file, ca) as node:
-        body = node.get(f"/records/{quote(id, safe='')}")
+        body = node.get(node.record_path(id))
         if as_json:
             terminal.say_json(node.read(body, object))
             return

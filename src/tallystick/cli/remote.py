@@ -20,8 +20,9 @@ import msgspec
 from tallystick.app.config import read_bounded, read_token
 from tallystick.app.text import printable
 from tallystick.cli.exits import ExitCode, Failure
-from tallystick.errors import ConfigError
+from tallystick.errors import ConfigError, RuleViolation
 from tallystick.model.limits import LIMITS
+from tallystick.model.record import check_id
 from tallystick.wire.addresses import is_loopback
 
 T = TypeVar("T")
@@ -69,6 +70,13 @@ class Node:
     def post(self, path: str, body: object) -> bytes:
         """The body of a successful POST of a JSON object."""
         return self._ask("POST", path, json=body)
+
+    def record_path(self, id: str) -> str:
+        """Where a record is. Raises Failure for what can be no id, and would lead elsewhere."""
+        try:
+            return f"/records/{check_id(id)}"
+        except RuleViolation as broken:
+            raise Failure(ExitCode.USAGE, f"{broken.detail}.") from broken
 
     def mine(self, data: str, wait_s: float | None) -> bytes:
         """The answer to `POST /mineBlock`, which waits so long for a block where it has to be found."""
