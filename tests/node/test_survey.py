@@ -17,9 +17,10 @@ from tallystick.model.limits import Limits
 from tallystick.model.log import ProofError
 from tallystick.model.network import Kind, sealed_network
 from tallystick.model.proof import check, prove
+from tallystick.model.record import raw_of, without_data
 from tallystick.model.sealed import SealedBlock, header_bytes_of
 from tallystick.node.effects import Log
-from tallystick.node.inputs import PeerSaid
+from tallystick.node.inputs import EraseRecord, PeerSaid, PostRecords
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import (
     WEIGHT_BYTES,
@@ -27,6 +28,7 @@ from tallystick.wire.native.messages import (
     Blocks,
     GetBlocks,
     GetHeaders,
+    GetRecords,
     GetSurvey,
     Headers,
     Inv,
@@ -36,6 +38,7 @@ from tallystick.wire.native.messages import (
     Pong,
     Push,
     RecordName,
+    Records,
     Survey,
     Tip,
 )
@@ -437,6 +440,62 @@ def test_what_stands_in_another_network_proves_nothing_here() -> None:
     assert check(proof, there.hash) == held[0]
     with pytest.raises(ProofError):
         check(proof, here.hash)
+
+
+def test_data_that_somebody_kept_back_is_got_from_somebody_else() -> None:
+    """Whoever stands between two nodes could withhold it for ever: the true block, coming later, is a duplicate."""
+    node = node_at()
+    block = child(GENESIS, records("r", 3))
+    bare = msgspec.structs.replace(block, records=tuple(map(without_data, block.records)))
+    stripper, friend = joined(node, [GENESIS], "stripper"), joined(node, [GENESIS], "friend")
+    told([stripper, friend], node.tell(said(stripper, Push(ENGINE.whole(bare), weight_of(block)))))
+    told([stripper, friend], node.wait(10))
+    for peer, held in ((stripper, ()), (friend, block.records), (stripper, ()), (friend, block.records)):
+        for request in peer.all(GetRecords):
+            peer.inbox.remove(request)
+            asked = {name.leaf for name in request.names}
+            found = tuple(raw_of(each) for each in held if each.leaf in asked)
+            missing = () if held else tuple(range(len(request.names)))
+            told([stripper, friend], node.tell(said(peer, Records(request.id, found, missing))))
+    assert [record.data for record in sealed_at(node, 1).records] == [record.data for record in block.records]
+    assert stripper.closed is None
+    assert friend.closed is None
+
+
+def test_who_comes_later_is_asked_for_data_that_nobody_had() -> None:
+    node = node_at()
+    block = child(GENESIS, records("r", 2))
+    bare = msgspec.structs.replace(block, records=tuple(map(without_data, block.records)))
+    stripper = joined(node, [GENESIS], "stripper")
+    stripper.says(Push(ENGINE.whole(bare), weight_of(block)))
+    stripper.waits(10)
+    request = stripper.takes(GetRecords)
+    stripper.says(Records(request.id, (), (0, 1)))
+    friend = joined(node, [block], "friend")
+    friend.waits(10)
+    request = friend.takes(GetRecords)
+    friend.says(Records(request.id, tuple(map(raw_of, block.records)), ()))
+    assert None not in {record.data for record in sealed_at(node, 1).records}
+
+
+def test_what_was_erased_here_is_not_brought_back_by_it() -> None:
+    node = node_at()
+    block = child(GENESIS, records("r", 2))
+    node.tell(PostRecords(1, block.records))
+    node.tell(EraseRecord(2, block.records[0].id))
+    friend = joined(node, [GENESIS], "friend")
+    friend.says(Push(ENGINE.whole(block), weight_of(block)))
+    friend.waits(10)
+    for request in friend.all(GetRecords):
+        found = tuple(raw_of(each) for each in block.records if each.leaf in {name.leaf for name in request.names})
+        friend.says(Records(request.id, found, ()))
+    assert [record.data is None for record in sealed_at(node, 1).records] == [True, False]
+
+
+def sealed_at(node: Player, index: int) -> SealedBlock:
+    block = node.reader.block(index)
+    assert isinstance(block, SealedBlock)
+    return block
 
 
 def test_a_block_that_repeats_a_record_is_refused_on_the_chain_and_in_a_branch() -> None:

@@ -15,7 +15,7 @@ from itertools import pairwise
 import msgspec
 
 from tallystick.chain.contracts import Found, Known, Placed, Reader, Shown, Store
-from tallystick.chain.writes import AddRecords, AddSide, Append, DropStaged, Erase, Switch, Write
+from tallystick.chain.writes import AddRecords, AddSide, Append, Complete, DropStaged, Erase, Switch, Write
 from tallystick.model.limits import Limits
 from tallystick.model.log import Node
 from tallystick.model.record import Record, without_data
@@ -152,6 +152,11 @@ class Twin:
             case AddRecords(records):
                 self._take_in(records)
                 self.entrusted |= {record.leaf for record in records}
+            case Complete(records):
+                for record in records:
+                    copy = self.copies.get(record.leaf)
+                    if copy is not None and copy.data is None and record.leaf not in self.erased:
+                        self.copies[record.leaf] = record
             case Erase(id):
                 for leaf in self.of_id(id):
                     self.copies[leaf] = without_data(self.copies[leaf])

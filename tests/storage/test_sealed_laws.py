@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from tallystick.chain.contracts import Reader, Store
-from tallystick.chain.writes import AddRecords, AddSide, Append, DropStaged, Erase, Write
+from tallystick.chain.writes import AddRecords, AddSide, Append, Complete, DropStaged, Erase, Write
 from tallystick.model.limits import Limits
 from tallystick.model.record import Record, without_data
 from tallystick.model.sealed import SealedBlock
@@ -176,6 +176,11 @@ class SealedLaws(RuleBasedStateMachine):
     @rule()
     def drop_staged(self) -> None:
         self.write(DropStaged())
+
+    @rule(data=st.data())
+    def complete(self, data: st.DataObject) -> None:
+        """Somebody has the data of records that others had sent without."""
+        self.write(Complete(self.some(data, set(), 4)))
 
     @rule(id=st.sampled_from(IDS))
     def erase(self, id: str) -> None:

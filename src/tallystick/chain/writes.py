@@ -91,6 +91,14 @@ class AddRecords:
 
 
 @dataclass(frozen=True, slots=True)
+class Complete:
+    """Keep data and salt of these records where they are stored without theirs: whoever sent them had left them out.
+    What was erased here stays so, and what is not stored, or whole, is left as it is."""
+
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
 class Erase:
     """Forget data and salt of all records of this id, wherever they stand, and keep their entries. They do not come
     back when a peer sends them again."""
@@ -126,6 +134,7 @@ class ForgetBan:
     subject: str
 
 
-Write = (
-    Append | AddSide | DropStaged | Switch | AddRecords | Erase | RememberPeer | ForgetPeer | RememberBan | ForgetBan
-)
+OfBlocks = Append | AddSide | DropStaged | Switch
+OfRecords = AddRecords | Complete | Erase
+OfOperator = RememberPeer | ForgetPeer | RememberBan | ForgetBan
+Write = OfBlocks | OfRecords | OfOperator

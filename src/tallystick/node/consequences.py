@@ -49,6 +49,8 @@ class Consequences:
         lines = self._lines(change, remote, moment.now.mono_ms)
         for block in change.appended if self._engine.takes_records else ():
             self._pool.sealed(self._engine.records(block))
+        if self._engine.takes_records:
+            self._relay.came(change.appended, moment.now.mono_ms)
         return [
             *change.writes,
             *self._posting.changed(change, moment.now.mono_ms),

@@ -2,7 +2,8 @@
 
 A node tells its peers the names of records that came into its pool (`Inv`). Who lacks some asks for them
 (`GetRecords`), one peer at a time and another one when that keeps it waiting (`wire.native.wanted`). What arrives is
-checked, goes into the pool as far as there is room, and is announced in turn. A malformed record breaks a rule; one
+checked, goes into the pool as far as there is room, and is announced in turn. Data that a new block came without is
+asked of everybody, too: whoever passed the block on may have kept it back. A malformed record breaks a rule; one
 that our pool has no room for breaks none, and is left out.
 
 Announcements are gossip and may be lost. So every peer hears of the whole pool when it comes, and again now and then:
@@ -12,13 +13,15 @@ what two nodes hold becomes the same, whatever was dropped in between.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from tallystick.chain.contracts import Engine, Placed, View
-from tallystick.chain.writes import AddRecords
+from tallystick.chain.writes import AddRecords, Complete
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import MINUTE_MS, Limits
 from tallystick.model.record import Record, check_records, raw_of
+from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import Effect, Say
 from tallystick.node.inputs import Moment
 from tallystick.node.peering import Peers
@@ -50,6 +53,13 @@ class Relay:
         self._told: dict[int, tuple[int, int]] = {}
         """Of each peer: the place in the pool up to which it was told, and when it is told on."""
 
+        self._lacking: dict[RecordName, None] = {}
+        """Records of new blocks that came without their data. Whether it was here before shows in the next step."""
+
+        self._lacking_from_ms = 0
+        self._incomplete: dict[RecordName, None] = {}
+        """Those of them whose data everybody is asked for, oldest first."""
+
         self._page_from_ms = 0
         """No page of the pool is read for them before this."""
 
@@ -76,6 +86,16 @@ class Relay:
         """A native peer was admitted: it hears of the pool."""
         if self._engine.takes_records:
             self._told[peer] = (0, now_ms)
+            if self._incomplete:
+                self._wanted.announced(peer, islice(self._incomplete, self._limits.announced_records), now_ms)
+
+    def came(self, blocks: Sequence[AnyBlock], now_ms: int) -> None:
+        """Blocks were put on the chain: data that they lack, somebody may have."""
+        for block in blocks:
+            for record in self._engine.records(block):
+                if record.data is None and len(self._lacking) < self._limits.wanted_records:
+                    self._lacking[RecordName(record.id, record.leaf)] = None
+        self._lacking_from_ms = now_ms
 
     def switched(self, now_ms: int) -> None:
         """A switch of branches put records back into the pool: everybody hears of it again, the oldest first."""
@@ -91,18 +111,37 @@ class Relay:
     def next_ms(self) -> int | None:
         """When `tick` next has something to do."""
         tells = min((next_ms for _, next_ms in self._told.values()), default=None)
-        times = (self._wanted.next_ms(), None if tells is None else max(tells, self._page_from_ms))
+        times = (
+            self._lacking_from_ms if self._lacking else None,
+            self._wanted.next_ms(),
+            None if tells is None else max(tells, self._page_from_ms),
+        )
         return min((time for time in times if time is not None), default=None)
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Ask others for what did not come, and tell on of the pool."""
         now_ms = moment.now.mono_ms
         effects: list[Effect] = []
+        self._miss(moment)
         for peer, number in self._wanted.overdue(now_ms):
             session = self._peers.session(peer)
             if isinstance(session, NativeSession):
                 session.give_up(number)
         return [*effects, *self._tell_page(now_ms, moment.view), *self.ask(now_ms)]
+
+    def _miss(self, moment: Moment) -> None:
+        """Of what new blocks lacked, ask everybody for what is not here, a page at a time."""
+        names = list(islice(self._lacking, self._limits.view_page))
+        for name in names:
+            del self._lacking[name]
+        for known in moment.view.known([(name.id, name.leaf) for name in names]) if names else ():
+            if known.record.data is None:
+                name = RecordName(known.record.id, known.record.leaf)
+                self._incomplete[name] = None
+                for peer, _ in self._peers.native():
+                    self._wanted.announced(peer, [name], moment.now.mono_ms)
+        while len(self._incomplete) > self._limits.wanted_records:
+            del self._incomplete[next(iter(self._incomplete))]
 
     def _tell_page(self, now_ms: int, view: View) -> list[Effect]:
         """Tell the next page of the pool to who has waited longest for it, and to all who are as far. One at a time:
@@ -187,6 +226,9 @@ class Relay:
         lacking |= {record.leaf for record in records if record.data is None}  # somebody else may have it still
         self._wanted.missing(peer, [name for name in names if name.leaf in lacking])
         whole = [record for record in records if record.data is not None]
+        completing = [each for each in whole if RecordName(each.id, each.leaf) in self._incomplete]
+        for each in completing:
+            self._incomplete.pop(RecordName(each.id, each.leaf), None)
         known = _kept(whole, moment.view)
         unknown = list({record.leaf: record for record in whole if record.leaf not in known}.values())
         new = self._pool.take_foreign(unknown, session.ip, moment.view)
@@ -194,7 +236,8 @@ class Relay:
         self._wanted.arrived([RecordName(record.id, record.leaf) for record in whole if record.leaf in here])
         if len(new) < len(unknown):  # it will not tell of them again: what there was no room for is asked for later
             self._wanted.rest(peer, moment.now.mono_ms + FULL_MS)
-        writes: list[Effect] = [AddRecords(new)] if new else []
+        writes: list[Effect] = [Complete(completing)] if completing else []
+        writes += [AddRecords(new)] if new else []
         return [*writes, *self.announce(new, peer), *self.ask(moment.now.mono_ms)]
 
 

@@ -66,6 +66,9 @@ class Holdings(Protocol):
     def add(self, records: Sequence[Record]) -> None:
         """Put records into the pool."""
 
+    def complete(self, records: Sequence[Record]) -> None:
+        """Keep the data of records that are stored without it, and were not erased here."""
+
     def erase(self, write: Erase) -> None:
         """Forget the data of a record."""
 
@@ -106,6 +109,9 @@ class PlainHoldings:
 
     def add(self, records: Sequence[Record]) -> None:  # noqa: ARG002 - see Holdings
         raise StoreError("Refused to keep records: blocks of this network hold none.")
+
+    def complete(self, records: Sequence[Record]) -> None:
+        """There is no record that could lack anything."""
 
     def erase(self, write: Erase) -> None:
         """There is no record, so there is nothing to forget."""

@@ -21,11 +21,13 @@ from tallystick.chain.writes import (
     AddRecords,
     AddSide,
     Append,
+    Complete,
     DropStaged,
     Erase,
     ForgetBan,
     ForgetPeer,
     Mark,
+    OfRecords,
     RememberBan,
     RememberPeer,
     Switch,
@@ -114,14 +116,21 @@ class State:
                     self._unstage(hash)
             case Switch():
                 self._switch(write, limits)
+            case AddRecords() | Complete() | Erase():
+                self._apply_of_records(write)
+            case _:
+                self._apply_of_operator(write)
+
+    def _apply_of_records(self, write: OfRecords) -> None:
+        match write:
             case AddRecords():
                 if not self.holds_records:
                     raise StoreError("Refused to keep records: blocks of this network hold none.")
                 self.records.add(write.records)
+            case Complete():
+                self.records.complete(write.records)
             case Erase():
                 self.records.erase(write)
-            case _:
-                self._apply_of_operator(write)
 
     def _apply_of_operator(self, write: Write) -> None:
         match write:

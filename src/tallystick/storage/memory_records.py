@@ -137,6 +137,12 @@ class Records:
                 raise StoreError("Refused to put records into the pool: one of them is there already, or on the chain.")
             self._enter_pool(place)
 
+    def complete(self, records: Sequence[Record]) -> None:
+        """Keep the data of those that are stored without it, and were not erased here."""
+        for record in records:
+            if record.leaf in self.places:
+                self._take_in(record)
+
     def erase(self, write: Erase) -> None:
         """Forget data and salt, for good."""
         for place in self.ids.get(write.id, ()):

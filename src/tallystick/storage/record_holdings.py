@@ -163,6 +163,9 @@ class RecordHoldings:
             put_on(self._database, "pool", span)
         self._count_pooled(spans, 1)
 
+    def complete(self, records: Sequence[Record]) -> None:
+        self._complete(records, *stored(self._database, records))
+
     def erase(self, write: Erase) -> None:
         tag = place = -1
         while rows := self._database.all(
@@ -216,11 +219,15 @@ class RecordHoldings:
             self._next_place += len(fresh)
             known.update(zip(fresh, range(place, self._next_place), strict=True))
             lacking.update(entry for entry, new in fresh.items() if new.data is None)
+        self._complete(records, known, lacking)
+        return [known[record.entry] for record in records]
+
+    def _complete(self, records: Sequence[Record], known: Mapping[bytes, int], lacking: set[bytes]) -> None:
+        """Those of `lacking` whose data is among `records` have it from now on."""
         if lacking:
             whole = {each.entry: each for each in records if each.data is not None and each.entry in lacking}
             completed = [(each.salt, each.data, known[entry]) for entry, each in whole.items()]
             self._change(completed, "UPDATE records SET salt = ?, data = ? WHERE seq = ?")
-        return [known[record.entry] for record in records]
 
     # --- the pool, the log, and what is aside --------------------------------------------------
 

@@ -16,6 +16,7 @@ from tallystick.chain.writes import (
     AddRecords,
     AddSide,
     Append,
+    Complete,
     DropStaged,
     Erase,
     ForgetBan,
@@ -103,6 +104,8 @@ class SqliteStore:
                 self._switch(write)
             case AddRecords():
                 self._holdings.add(write.records)
+            case Complete():
+                self._holdings.complete(write.records)
             case Erase():
                 self._holdings.erase(write)
             case _:
