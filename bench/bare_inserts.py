@@ -25,7 +25,7 @@ from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.opening import open_store
-from tallystick.storage.sqlite import INSERT_BLOCK
+from tallystick.storage.sqlite import INSERT_UNMARKED
 
 BLOCKS = 1_000_000
 BATCH = 1_000
@@ -55,15 +55,15 @@ def bare_seconds(folder: Path, blocks: Sequence[Block], batch: int = BATCH, *, i
     store.close()
     files = DataFolder(folder)
     ledger, hashes = Database.open(files.ledger), Database.open(files.hashes)
-    rows = [(b.index, bytes.fromhex(b.hash), b.timestamp, None, b.data) for b in blocks]
+    rows = [(b.index, bytearray.fromhex(b.hash), b.timestamp, b.data) for b in blocks]
     try:
         started = time.perf_counter()
         waiting = 0
         for start in range(0, len(rows), batch):
-            _insert(ledger, INSERT_BLOCK, rows[start : start + batch])
+            _insert(ledger, INSERT_UNMARKED, rows[start : start + batch])
             end = min(start + batch, len(rows))
             if indexed and end - waiting >= LIMITS.index_batch:
-                _insert(hashes, INSERT_PREFIX, sorted((key[:8], index) for index, key, *_ in rows[waiting:end]))
+                _insert(hashes, INSERT_PREFIX, sorted((bytes(key[:8]), index) for index, key, *_ in rows[waiting:end]))
                 waiting = end
         return time.perf_counter() - started
     finally:

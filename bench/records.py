@@ -31,9 +31,8 @@ from tallystick.storage.content import encode
 from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.opening import open_store
-from tallystick.storage.record_rows import INSERT as INSERT_RECORD
-from tallystick.storage.record_rows import row_of
-from tallystick.storage.sqlite import INSERT_BLOCK
+from tallystick.storage.record_rows import inserts
+from tallystick.storage.sqlite import INSERT_UNMARKED
 
 BATCH = 100
 PER_BLOCK = 500
@@ -41,6 +40,9 @@ RECORDS = 1_000_000
 
 DATA = {"level": "info", "text": "the service started", "attempt": 1, "tags": ["boot", "eu-west"]}
 BODY = json.dumps([{"data": DATA} for _ in range(BATCH)])
+
+PER_COMMIT = 5
+"""Blocks that one reply brings, at some 100 KiB each."""
 
 WINDOW = 11
 """Headers that a block's time is held against."""
@@ -135,24 +137,30 @@ def fill(folder: Path, of: Network, records: int) -> None:
 
 
 def bare_seconds(folder: Path, of: Network, blocks: Sequence[SealedBlock]) -> float:
-    """Seconds to insert the rows of these blocks and their records into a new ledger, a block a commit."""
+    """Seconds to insert the rows of these blocks and their records into a new ledger, with the store's statements and a
+    commit for each reply's worth of blocks."""
     store, reader = open_store(folder, of)
     reader.close()
     store.close()
     ledger = Database.open(DataFolder(folder).ledger)
     batches = []
     place = 1
-    for block in blocks:
-        rows = [row_of(at, record) for at, record in enumerate(block.records, place)]
-        content = encode(block, [(place, len(rows))])
-        batches.append((rows, [(block.index, bytes.fromhex(block.hash), block.timestamp, None, content)]))
-        place += len(rows)
+    for start in range(0, len(blocks), PER_COMMIT):
+        rows: list[tuple[object, ...]] = []
+        records: list[Record] = []
+        for block in blocks[start : start + PER_COMMIT]:
+            content = bytearray(encode(block, [(place + len(records), len(block.records))]))
+            rows.append((block.index, bytearray.fromhex(block.hash), block.timestamp, content))
+            records += block.records
+        batches.append((list(inserts(place, records)), rows))
+        place += len(records)
     try:
         started = time.perf_counter()
-        for rows, row in batches:
+        for statements, rows in batches:
             ledger.write("BEGIN IMMEDIATE")
-            ledger.write_many(INSERT_RECORD, rows)
-            ledger.write_many(INSERT_BLOCK, row)
+            for statement, values in statements:
+                ledger.write_many(statement, values)
+            ledger.write_many(INSERT_UNMARKED, rows)
             ledger.write("COMMIT")
         return time.perf_counter() - started
     finally:

@@ -215,6 +215,10 @@ SURVEY: Table = {
     "row 50: not after the median": (lambda: survey(timestamp=EARLY), Rule.TIME_AFTER_MEDIAN),
     "row 49: from the future": (lambda: survey(NEXT_MS - LIMITS.future_ms - 1), Rule.TIME_NOT_FROM_FUTURE),
     "row 51: the log shrinks": (lambda: survey(log_size=PARENT.log_size - 1), Rule.LOG_MATCHES_RECORDS),
+    "row 51: the log grows too fast": (
+        lambda: survey(log_size=PARENT.log_size + RULES.max_block_records + 1),
+        Rule.LOG_MATCHES_RECORDS,
+    ),
 }
 MAKING: Table = {
     "a block of one text": (lambda: ENGINE.seal(header_of(PARENT), "text", LATER_MS), Rule.NETWORK_TAKES_RECORDS),

@@ -19,6 +19,7 @@ from tallystick.model.record import (
     Record,
     as_json,
     check_record,
+    check_records,
     commitment,
     make_record,
     raw_of,
@@ -129,6 +130,49 @@ def test_data_of_one_record_does_not_pass_for_that_of_another(one: Record, other
     ):
         same = (mixed.salt, mixed.data) == (one.salt, one.data)
         assert same or broken_rule(mixed) is Rule.COMMITMENT_MATCHES_DATA
+
+
+Change = tuple[int, str, bytes | None]
+changes = st.tuples(
+    st.integers(0, 7), st.sampled_from(["entry", "salt", "data"]), st.none() | st.binary(max_size=4) | st.just(b"\n")
+)
+
+
+def changed(raws: list[RawRecord], change: Change) -> list[RawRecord]:
+    """One part of one of them replaced, cut, or glued to that of its neighbour."""
+    at, part, by = change
+    one, other = raws[at % len(raws)], raws[(at + 1) % len(raws)]
+    content = getattr(one, part)
+    if by == b"\n":
+        value = (content or b"") + by + (getattr(other, part) or b"")
+    else:
+        value = None if by is None and part != "entry" else (content or b"")[: at + 9] + (by or b"")
+    return [msgspec.structs.replace(raw, **{part: value}) if raw is one else raw for raw in raws]
+
+
+@given(st.lists(records, min_size=1, max_size=6), st.lists(changes, max_size=2), st.booleans())
+def test_many_are_judged_together_as_each_by_itself(some: list[Record], others: list[Change], plain: bool) -> None:  # noqa: FBT001 - Hypothesis fills it in
+    """The same records, or the same rule broken by the first that is not sound."""
+    raws = [raw_of(make_record(each.id, "plain", bytes(16)) if plain else each) for each in some]
+    for change in others:
+        raws = changed(raws, change)
+    try:
+        expected: object = [check_record(raw, ANY_SIZE) for raw in raws]
+    except RuleViolation as broken:
+        expected = broken.rule
+    try:
+        assert check_records(raws, ANY_SIZE) == expected
+    except RuleViolation as broken:
+        assert broken.rule == expected
+
+
+def test_two_entries_glued_together_are_not_two_records() -> None:
+    """A batch of two entries whose lines are three: as many sound lines as there would be, and one entry too few."""
+    one, two, three = (raw_of(make_record(f"id{number}", number, bytes(16))) for number in range(3))
+    glued = RawRecord(one.entry + b"\n" + two.entry, one.salt, one.data)
+    with pytest.raises(RuleViolation) as broken:
+        check_records([glued, three], ANY_SIZE)
+    assert broken.value.rule is Rule.ENTRY_IS_WELL_FORMED
 
 
 # --- what is refused --------------------------------------------------------------------------------

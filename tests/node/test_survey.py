@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from tallystick.model.record import raw_of, without_data
 from tallystick.model.sealed import SealedBlock, header_bytes_of
 from tallystick.node.effects import Log
 from tallystick.node.inputs import EraseRecord, PeerSaid, PostRecords
+from tallystick.node.survey import Surveying
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import (
     WEIGHT_BYTES,
@@ -136,6 +138,23 @@ def why(peer: NativePeer) -> Rule | None:
     return next(
         (Rule(str(each["rule"])) for each in peer.node.node.status(peer.node.now, peer.node.store).dropped), None
     )
+
+
+def ends_of(fork: SealedBlock, chain: Chain, limits: Limits) -> list[int]:
+    """Where a survey of this chain cuts it, by the length of each batch."""
+    surveying = Surveying(ENGINE, fork.header, lambda *_: [fork.header], limits)
+    surveying.take(Survey(1, point(fork), tuple(map(header_bytes_of, chain))), LATER_MS * 10**6)
+    ends = [fork.index, *(end.index for end in surveying.ends)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def test_a_batch_ends_with_so_many_blocks_or_so_many_records() -> None:
+    """And has a twentieth of these blocks in any case: headers claim what they like."""
+    light = branch(GENESIS, *([] for _ in range(100)))
+    heavy = branch(light[-1], *(records(f"r{number}-", 3) for number in range(40)))
+    limits = Limits(batch_blocks=40, batch_records=30)
+    assert ends_of(GENESIS, [*light, *heavy], limits) == [40, 40, 30, 10, 10, 10]
+    assert ends_of(light[-1], heavy, Limits(batch_blocks=40, batch_records=1)) == [2] * 20
 
 
 def kept(node: Player, chain: Chain) -> list[SealedBlock]:

@@ -20,7 +20,7 @@ from tallystick.model.record import without_data
 from tallystick.model.sealed import header_bytes_of
 from tallystick.storage.backup import backup
 from tallystick.storage.opening import open_reader, open_store
-from tallystick.storage.record_rows import stored
+from tallystick.storage.record_rows import ROWS, stored
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.storage.verify import verify
 from tests.storage import record_script
@@ -36,6 +36,19 @@ def rows(store: SqliteStore, sql: str) -> list[tuple[object, ...]]:
 
 def stored_ids(store: SqliteStore) -> list[str]:
     return [str(id) for (id,) in rows(store, "SELECT id FROM records ORDER BY seq")]
+
+
+@pytest.mark.parametrize("number", [1, ROWS - 1, ROWS, 2 * ROWS + 3])
+def test_many_records_are_stored_as_each_of_them_would_be(tmp_path: Path, number: int) -> None:
+    with sealed_on_disk(tmp_path) as (store, reader):
+        some = [without_data(each) if at % 3 == 1 else each for at, each in enumerate(records("r", number))]
+        block = child(GENESIS, some)
+        commit(store, Append([block]))
+        assert reader.block(1) == block
+        assert rows(store, "SELECT seq, id, tag, entry, erased, salt, data FROM records ORDER BY seq") == [
+            (at, each.id, int.from_bytes(each.leaf[:6], "big"), each.entry, None, each.salt, each.data)
+            for at, each in enumerate(some, 1)
+        ]
 
 
 # --- spans -----------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def as_sent(block: SealedBlock, rules: SealedRules) -> SealedBlock:
 
 
 def _entries_bytes(records: Sequence[Record]) -> int:
-    return sum(len(record.entry) for record in records)
+    return sum([len(record.entry) for record in records])
 
 
 def check_body(block: UncheckedSealed, rules: SealedRules) -> SealedBlock:

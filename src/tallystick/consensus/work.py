@@ -226,8 +226,11 @@ class WorkEngine:
             if surveyed and fields.timestamp > wall_ms + self._future_ms:
                 break  # those before it are as good as any
             _check_time(fields, times, wall_ms + self._future_ms)
-            if fields.log_size < before.log_size:
-                raise RuleViolation(Rule.LOG_MATCHES_RECORDS, f"the log shrinks with block {fields.index}")
+            if not 0 <= fields.log_size - before.log_size <= self._rules.max_block_records:
+                raise RuleViolation(
+                    Rule.LOG_MATCHES_RECORDS,
+                    f"the log goes from {before.log_size} entries to {fields.log_size} with block {fields.index}",
+                )
             weight = before.weight + work(bits)
             before = SealedHeader(fields.index, hash, before.hash, fields.timestamp, weight, fields.log_size)
             surveyed.append(before)

@@ -57,9 +57,9 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Seconds since 1970-01-01 UTC, as the miner's clock had it; always ten digits."""
 
     @property
-    def held_bytes(self) -> int:
-        """What it takes in memory, about."""
-        return self.size_bytes
+    def overhead_bytes(self) -> int:
+        """What it takes in memory beside its data, as far as it matters."""
+        return 0
 
     @property
     def size_bytes(self) -> int:

@@ -208,6 +208,11 @@ class Limits:
     """Blocks asked for at a time while syncing: large enough for one commit, small enough that the API
     answers in between."""
 
+    batch_records: int = 10_000
+    """Where blocks hold records, a batch ends with the block that brings so many, once it has a twentieth of
+    `batch_blocks`: a few replies. So there is always another batch to ask for while one is on its way, and little waits
+    for what is before it."""
+
     plan_batches: int = 32
     """Batches whose ends a peer names ahead, so that others can be asked for them at the same time."""
 
@@ -421,6 +426,12 @@ class Limits:
     fork_runs: int = 10_000
     """Unbranched stretches walked down for one answer to see where forks leave the best chain. A peer can make
     side branches with a branching at every block, and the walk holds up everybody."""
+
+    def of_replies(self, *, sealed: bool) -> tuple[int, int]:
+        """How many blocks a reply may hold, and with how many bytes it ends; `sealed` where blocks hold records."""
+        if sealed:
+            return self.sealed_reply_blocks, min(self.sealed_reply_bytes, self.reply_soft_bytes)
+        return self.headers_per_reply, self.reply_soft_bytes
 
 
 LIMITS = Limits()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -33,12 +33,17 @@ SALT_BYTES: Final = 16
 ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 """What an id may look like."""
 
-_ENTRY: Final = re.compile(
-    # No character here is ever escaped, so this is the canonical form, and the only one. 32 bytes leave two bits of the
-    # last character unused; they are zero (RFC 4648, section 3.5).
-    rb'\{"commit":"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])","id":"([A-Za-z0-9._:-]{1,128})"\}'
-)
+_FORM: Final = rb'\{"commit":"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])","id":"([A-Za-z0-9._:-]{1,128})"\}'
+"""No character here is ever escaped, so this is the canonical form, and the only one. 32 bytes leave two bits of the
+last character unused; they are zero (RFC 4648, section 3.5)."""
 
+_ENTRY: Final = re.compile(_FORM)
+_ENTRIES: Final = re.compile(b"(?>" + _FORM + b"\n)*+")
+"""Any number of them, a line each; nothing is tried twice."""
+
+_COMMIT: Final = slice(11, 54)
+_ID: Final = slice(62, -2)
+"""Where commitment and id stand in an entry."""
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
@@ -68,7 +73,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """Bytes of its parts."""
-        return len(self.entry) + (0 if self.salt is None or self.data is None else len(self.salt) + len(self.data))
+        return sizes((self,))
 
 
 def commitment(salt: bytes, data: bytes) -> bytes:
@@ -101,23 +106,40 @@ def with_data(id: str, data: bytes, salt: bytes) -> Record:
 
 
 def check_records(raws: Sequence[RawRecord], max_data_bytes: int) -> list[Record]:
-    """`check_record` of many, for less than half the cost."""
+    """`check_record` of many, for a third of the cost where nothing is odd about any of them. Raises RuleViolation."""
+    records = _checked_together(raws, max_data_bytes)
+    return [check_record(raw, max_data_bytes) for raw in raws] if records is None else records
+
+
+def _checked_together(raws: Sequence[RawRecord], max_data_bytes: int) -> list[Record] | None:
+    """The records of these, if all are sound, have their data, and hold plain values. None means that each has to be
+    looked at by itself.
+
+    No entry that is sound holds a line break, so where as many lines are sound as there are entries, each entry is. And
+    with a byte of zeros behind it each digest makes 44 characters of base64, the last of them an A, so all commitments
+    are compared at once.
+    """
+    entries = [raw.entry for raw in raws]
+    salts = [raw.salt for raw in raws if raw.salt is not None]
     data = [raw.data for raw in raws if raw.data is not None]
-    if are_plainly_canonical(data):
-        return [_check_but_for_data(raw, max_data_bytes) for raw in raws]
-    return [check_record(raw, max_data_bytes) for raw in raws]
+    lines = b"\n".join([*entries, b""])
+    if (
+        not len(entries) == len(salts) == len(data) == lines.count(b"\n")
+        or set(map(len, salts)) != {SALT_BYTES}
+        or max(map(len, data)) > max_data_bytes
+        or not _ENTRIES.fullmatch(lines)
+    ):
+        return None
+    digests = [sha256(salt + text).digest() for salt, text in zip(salts, data, strict=True)]
+    commits = b2a_base64(b"\0".join([*digests, b""]), newline=False).translate(_URL_SAFE)
+    if commits != b"A".join([*(entry[_COMMIT] for entry in entries), b""]) or not are_plainly_canonical(data):
+        return None
+    ids = b"\n".join([entry[_ID] for entry in entries]).decode("ascii").split("\n")
+    return list(map(Record, ids, map(leaf_hash, entries), entries, salts, data))
 
 
 def check_record(raw: RawRecord, max_data_bytes: int) -> Record:
     """Everything that can be said of a record by itself. Raises RuleViolation."""
-    record = _check_but_for_data(raw, max_data_bytes)
-    if record.data is not None:
-        check_canonical(record.data)
-    return record
-
-
-def _check_but_for_data(raw: RawRecord, max_data_bytes: int) -> Record:
-    """All of it, but whether the data is canonical."""
     entry, salt, data = raw.entry, raw.salt, raw.data
     parts = _ENTRY.fullmatch(entry) if len(entry) <= MAX_ENTRY_BYTES else None
     if parts is None:
@@ -134,12 +156,23 @@ def _check_but_for_data(raw: RawRecord, max_data_bytes: int) -> Record:
             )
         if len(salt) != SALT_BYTES or commitment(salt, data) != parts[1]:
             raise RuleViolation(Rule.COMMITMENT_MATCHES_DATA, f"salt and data do not fit the entry {shown(entry)}")
+        check_canonical(data)
     return Record(parts[2].decode("ascii"), leaf_hash(entry), entry, salt, data)
 
 
 def raw_of(record: Record) -> RawRecord:
     """A record as peers are sent it."""
     return RawRecord(record.entry, record.salt, record.data)
+
+
+def sizes(records: Iterable[Record]) -> int:
+    """Bytes of the parts of all of them (`Record.size_bytes`)."""
+    return sum(
+        [
+            len(each.entry) + (0 if each.salt is None or each.data is None else len(each.salt) + len(each.data))
+            for each in records
+        ]
+    )
 
 
 def without_data(record: Record) -> Record:

@@ -23,7 +23,7 @@ import msgspec
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import INDEX_MAX, Block, Header
 from tallystick.model.log import Edge
-from tallystick.model.record import RawRecord, Record
+from tallystick.model.record import RawRecord, Record, sizes
 
 MAGIC: Final = b"TSB1"
 
@@ -77,12 +77,12 @@ class SealedBlock(msgspec.Struct, frozen=True):
     @property
     def size_bytes(self) -> int:
         """Bytes of its records."""
-        return sum(record.size_bytes for record in self.records)
+        return sizes(self.records)
 
     @property
-    def held_bytes(self) -> int:
-        """What it takes in memory, about: for each record some small objects beside its parts."""
-        return self.size_bytes + RECORD_OBJECTS_BYTES * len(self.records)
+    def overhead_bytes(self) -> int:
+        """What it takes in memory beside these, about: for each record some small objects."""
+        return RECORD_OBJECTS_BYTES * len(self.records)
 
     @property
     def header(self) -> SealedHeader:

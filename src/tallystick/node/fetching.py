@@ -37,7 +37,7 @@ class Fetching:
         self._engine = engine
         self._chain = chain
         self._limits = limits
-        self.sync = Sync(limits)
+        self.sync = Sync(limits, sealed=engine.takes_records)
         self._staged: Header | None = None
         self._root: Header | None = None
         """The last and the first block that are staged, since our chain last switched."""

@@ -18,7 +18,7 @@ from tallystick.wire.native.messages import Blocks, GetBlocks, GetHeaders, GetSu
 def headers(request: GetHeaders, engine: Engine, chain: Chain, view: View, limits: Limits) -> Headers:
     """The run of our best chain after the newest block of the locator that is on it."""
     start = _start(request.locator, chain, view)
-    most, room = _reply_limits(engine, limits)
+    most, room = limits.of_replies(sealed=engine.takes_records)
     count = min(request.most, most, chain.tip.index - start.index)
     if request.stop is not None:
         if not _is_ours(request.stop, chain, view):
@@ -28,13 +28,6 @@ def headers(request: GetHeaders, engine: Engine, chain: Chain, view: View, limit
     last = start.index + len(run)
     plan = _plan(last, request.most, chain, view, limits) if request.plan and run else ()
     return Headers(request.id, start, tuple(engine.body(engine.as_sent(block)) for block in run), plan)
-
-
-def _reply_limits(engine: Engine, limits: Limits) -> tuple[int, int]:
-    """How many blocks a reply may hold, and with how many bytes it ends."""
-    if engine.takes_records:
-        return limits.sealed_reply_blocks, min(limits.sealed_reply_bytes, limits.reply_soft_bytes)
-    return limits.headers_per_reply, limits.reply_soft_bytes
 
 
 def _start(locator: Sequence[Point], chain: Chain, view: View) -> Point:
@@ -65,7 +58,7 @@ def blocks(
     """
     found: list[AnyBlock] = []
     missing: list[int] = []
-    _, room = _reply_limits(engine, limits)
+    _, room = limits.of_replies(sealed=engine.takes_records)
     for position, point in enumerate(request.points):
         if room <= 0:
             break

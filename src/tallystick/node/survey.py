@@ -2,20 +2,26 @@
 
 Where headers show what a branch weighs, whoever claims to have a heavier one is asked for its headers first. They are
 checked as they come, everything but their bodies, and none is kept: only where we are, what it weighs so far, and the
-name of every thousandth block, by which the bodies are fetched afterwards. A chain that turns out lighter than ours
-has cost its sender as much as us, and no room (Bitcoin Core, `HeadersSyncState`). One that is heavier is fetched by
-names that are proved: other bodies than those of the surveyed headers fit nowhere.
+names of the blocks that end batches, by which the bodies are fetched afterwards. A chain that turns out lighter than
+ours has cost its sender as much as us, and no room (Bitcoin Core, `HeadersSyncState`). One that is heavier is fetched
+by names that are proved: other bodies than those of the surveyed headers fit nowhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from tallystick.chain.contracts import Engine, Past
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Header
 from tallystick.model.limits import Limits
+from tallystick.model.sealed import SealedHeader
 from tallystick.wire.native.messages import GetSurvey, Point, Survey
+
+LEAST_PART: Final = 20
+"""A batch has at least this part of `Limits.batch_blocks`: names of batches are what a survey keeps, and headers claim
+what they like."""
 
 
 class Surveying:
@@ -32,6 +38,9 @@ class Surveying:
 
         self.ends: list[Point] = []
         """The last block of each batch."""
+
+        self._cut_at = fork
+        """The last of these; at first the fork."""
 
     @property
     def last(self) -> Header:
@@ -60,13 +69,26 @@ class Surveying:
                 raise
             headers = ()
         self.ends_in_future = len(headers) < len(reply.headers)
-        size = self._limits.batch_blocks
-        self.ends += [point_of(header) for header in headers if (header.index - self.fork.index) % size == 0]
+        self._cut(headers)
         self._newest = [*self._newest, *headers][-self._limits.survey_window :]
         return self.ends_in_future or len(reply.headers) < self._limits.headers_per_reply
 
+    def _cut(self, headers: Sequence[Header]) -> None:
+        """Note where batches end. By what headers claim of their records, so it is bounded by blocks as well."""
+        most, records = self._limits.batch_blocks, self._limits.batch_records
+        for header in headers:
+            blocks = header.index - self._cut_at.index
+            is_large = blocks * LEAST_PART >= most and _log_size(header) - _log_size(self._cut_at) >= records
+            if blocks >= most or is_large:
+                self._cut_at = header
+                self.ends.append(point_of(header))
+
     def _past(self, _: Header, count: int) -> Sequence[Header]:
         return self._newest[-count:]
+
+
+def _log_size(header: Header) -> int:
+    return header.log_size if isinstance(header, SealedHeader) else 0
 
 
 def point_of(header: Header) -> Point:

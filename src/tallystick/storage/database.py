@@ -3,6 +3,10 @@
 Everything this package asks of SQLite goes through a `Database`. Writes go through `write` and
 `write_many` only: a test that overrides these two sees, fails or survives every write step of a node.
 
+Numbers, texts and bytearrays go to SQLite as they are. For each `bytes` and each None Python's module looks for an
+adapter first, which takes longer than to write it: where thousands of rows are written, hand over bytearrays, and leave
+out what is NULL.
+
 After a write failed, nothing is written again: a kernel that reported a failed fsync may have thrown the
 pages away, and a second fsync that succeeds proves nothing. The process stops; reopening tells the truth.
 """

@@ -7,8 +7,7 @@ branches, switches, evictions, settled duties) may cost more, and never memory: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tallystick.chain.contracts import Duty, Known, Name, Placed
@@ -46,6 +45,7 @@ from tallystick.storage.staged import drop_staged, stage, unstage
 from tallystick.storage.switch import pages, switch
 
 INSERT_BLOCK: Final = "INSERT INTO blocks (idx, hash, timestamp, mark, data) VALUES (?, ?, ?, ?, ?)"
+INSERT_UNMARKED: Final = "INSERT INTO blocks (idx, hash, timestamp, data) VALUES (?, ?, ?, ?)"
 
 
 class SqliteStore:
@@ -175,16 +175,18 @@ class SqliteStore:
         held = self._holdings.append(blocks)
         if running.staged:
             unstage(self._database, keys)
-        mark_keys: Iterable[bytes | None]
-        if marks is None and first > running.side_top:
-            mark_keys = repeat(None)  # what a long batch is: nobody is owed anything, nothing was kept aside
+        if (
+            marks is None and first > running.side_top
+        ):  # what a long batch is: nobody is owed anything, nothing was aside
+            rows = zip(range(first, index + 1), map(bytearray, keys), [b.timestamp for b in blocks], held, strict=True)
+            self._database.write_many(INSERT_UNMARKED, rows)
         else:
-            mark_keys = self._settle(first, keys, marks or [None] * len(keys))
-        rows = [(b.index, key, b.timestamp, mark, data) for b, key, mark, data in zip(blocks, keys, mark_keys, held)]  # noqa: B905 - `repeat` has no end
-        if len(rows) == 1:
-            self._database.write(INSERT_BLOCK, rows[0])
-        else:
-            self._database.write_many(INSERT_BLOCK, rows)
+            settled = self._settle(first, keys, marks or [None] * len(keys))
+            marked = [
+                (b.index, key, b.timestamp, mark, data)
+                for b, key, mark, data in zip(blocks, keys, settled, held, strict=True)
+            ]
+            self._database.write_many(INSERT_BLOCK, marked)
         self._index.extended(first, keys)
         running.tip_index, running.tip_hash = index, hash
 

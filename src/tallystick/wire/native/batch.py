@@ -42,6 +42,9 @@ class Batch:
     blocks: list[AnyBlock] = field(default_factory=list)
     """Arrived, checked, and not connected yet."""
 
+    held: list[int] = field(default_factory=list)
+    """What each of these takes in memory."""
+
     complete: bool = False
     peer: int | None = None
     number: int = 0

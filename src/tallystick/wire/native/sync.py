@@ -46,8 +46,10 @@ Received = Callable[[int], int]
 class Sync:
     """Owner of what is asked of whom, and of blocks that arrived too early."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, sealed: bool = False) -> None:
+        """`sealed`: blocks hold records, and answers are shorter."""
         self._limits = limits
+        _, self._reply_bytes = limits.of_replies(sealed=sealed)
         self._candidates: dict[int, Candidate] = {}
         self._batches: deque[Batch] = deque()
         self._abandoned: list[Batch] = []
@@ -57,7 +59,7 @@ class Sync:
         self._fresh_starts = 0
         self._stall_ms = float(limits.stall_first_ms)
         self._waiting_bytes = 0
-        self._answer_bytes = limits.reply_soft_bytes
+        self._answer_bytes = self._reply_bytes
         """What to reckon with for an answer: where blocks are long, as much as the last one."""
 
         self._samples: deque[tuple[int, int]] = deque()
@@ -237,15 +239,18 @@ class Sync:
         if not blocks:
             batch.complete = True  # the lead has no more
             return None
-        last, size = blocks[-1], sum(block.size_bytes for block in blocks)
+        sizes = [block.size_bytes for block in blocks]
+        held = [size + block.overhead_bytes for size, block in zip(sizes, blocks, strict=True)]
+        last, size = blocks[-1], sum(sizes)
         end = Point(last.index, bytes.fromhex(last.hash))
         batch.blocks += blocks
+        batch.held += held
         batch.at = end
         batch.complete = batch.stop is None or last.index == batch.stop.index
-        batch.cut_short_by = peer if size < self._limits.reply_soft_bytes // 2 else None
+        batch.cut_short_by = peer if size < self._reply_bytes // 2 else None
         batch.cut_short_ms = now_ms
-        self._waiting_bytes += sum(block.held_bytes for block in blocks)
-        self._answer_bytes = max(self._limits.reply_soft_bytes, size)
+        self._waiting_bytes += sum(held)
+        self._answer_bytes = max(self._reply_bytes, size)
         self._candidates[peer].delivered = True
         if batch.stop is None and (plan or last.index < self._candidates[peer].index):
             self._lay_out(batch, end, plan)  # there is more, as far as we know
@@ -333,7 +338,8 @@ class Sync:
             if head.blocks:
                 most = self._limits.headers_per_reply
                 run, head.blocks = head.blocks[:most], head.blocks[most:]
-                self._waiting_bytes -= sum(block.held_bytes for block in run)
+                self._waiting_bytes -= sum(head.held[:most])
+                del head.held[:most]
                 return run
             if not head.complete:
                 return []
