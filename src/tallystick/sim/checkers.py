@@ -1,0 +1,176 @@
+"""The laws: what must hold all along, and what must hold once everything is healed.
+
+A checker watches a world and raises `LawBrokenError` at the event that broke a law; what can
+only be judged in the end is judged by `check_soundness` and `check_promises`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
+
+from tallystick.errors import Rule
+from tallystick.model.block import Block
+from tallystick.model.sealed import SealedBlock
+from tallystick.node.effects import Effect, HangUp, Hold
+from tallystick.node.inputs import Input, PeerClosed
+from tallystick.sim.book import Book
+from tallystick.sim.host import Host
+from tallystick.sim.inside import Held, disagreements, discrepancies, held
+from tallystick.sim.machine import Machine
+from tallystick.sim.promises import Key, Promises
+from tallystick.wire.reactions import REACTIONS, Offence
+
+RULES: Final = {str(rule): rule for rule in Rule}
+
+GRUDGES: Final = frozenset({Offence.VIOLATION, Offence.RATE})
+"""What is remembered: no honest node is ever guilty of it."""
+
+
+class LawBrokenError(AssertionError):
+    """A law of the simulator was broken."""
+
+
+class Blame:
+    """No honest node breaks a rule in the eyes of another, whatever the network does to it.
+
+    What is *slow* may be the line's fault, where the line can be slow; that is counted in `excused`.
+    """
+
+    def __init__(self, *, may_be_slow: bool) -> None:
+        self.may_be_slow = may_be_slow
+        self.excused: Counter[Rule] = Counter()
+        self._wanted: dict[tuple[int, int], bool] = {}
+
+    def done(self, machine: Machine, effect: Effect) -> None:
+        """Is an honest node hung up on, or held back?"""
+        if isinstance(effect, HangUp) and (rule := RULES.get(effect.reason)) is not None:
+            self._judge(machine, effect.peer, rule, effect.reason)
+        elif isinstance(effect, Hold) and self._is_honest(machine, effect.peer):
+            raise LawBrokenError(f"{machine} holds back an honest peer for {effect.for_ms} ms")
+
+    def stepped(self, machine: Machine, batch: Sequence[Input]) -> None:
+        """Did a socket end for the fault of an honest node?"""
+        for event in batch:
+            if isinstance(event, PeerClosed) and event.rule is not None:
+                self._judge(machine, None, event.rule, event.reason)
+
+    def _judge(self, machine: Machine, peer: int | None, rule: Rule, why: str) -> None:
+        if not machine.is_honest or (peer is not None and not self._is_honest(machine, peer)):
+            return
+        offence = REACTIONS[rule].offence
+        if offence in GRUDGES or (offence is Offence.SLOW and not self.may_be_slow):
+            raise LawBrokenError(f"{machine} blames an honest peer: {rule} ({why})")
+        self.excused[rule] += 1
+
+    @staticmethod
+    def _is_honest(machine: Machine, peer: int) -> bool:
+        end = machine.ends.get(peer)
+        return machine.is_honest and end is not None and end.other.machine.is_honest
+
+
+class Insides:
+    """What is in a node's memory is what is on its disk, and no more than its limits allow.
+
+    Looked at after one batch in `every`, for looking costs more than a step.
+    """
+
+    def __init__(self, every: int = 50) -> None:
+        self._every = every
+        self._batches = 0
+        self.looks = 0
+        self.most: dict[str, Held] = {}
+        """The largest amount of each thing that was ever seen."""
+
+    def done(self, machine: Machine, effect: Effect) -> None:
+        """Looked at after the batch."""
+
+    def stepped(self, machine: Machine, batch: Sequence[Input]) -> None:
+        """Look at whoever was at work just now."""
+        self._batches += 1
+        if self._batches % self._every == 0:
+            self.look(machine)
+
+    def look(self, machine: Machine) -> None:
+        """Look inside, now that nothing is under way."""
+        resident = machine.resident
+        if not isinstance(resident, Host) or not machine.is_up or not machine.is_honest:
+            return
+        self.looks += 1
+        for wrong in disagreements(resident):
+            raise LawBrokenError(f"{machine}: {wrong}")
+        for each in (*held(resident), *_outboxes(machine)):
+            known = self.most.get(each.what)
+            if known is None or each.amount > known.amount:
+                self.most[each.what] = each
+            if each.amount > each.most:
+                raise LawBrokenError(f"{machine} holds {each.amount:,} {each.what}; at most {each.most:,} are allowed")
+
+
+def _outboxes(machine: Machine) -> Iterator[Held]:
+    for end in machine.ends.values():
+        yield Held("bytes in an outbox", end.most_waiting_bytes, end.terms.drop_bytes)
+        yield Held("bytes unread at a peer", end.unread_bytes, 2 * end.terms.inbox_bytes + end.terms.message_bytes)
+
+
+# --- in the end -------------------------------------------------------------------------------------
+
+
+def tips(machines: Iterable[Machine]) -> set[tuple[int, str]]:
+    """The last blocks of their chains."""
+    found = set()
+    for machine in machines:
+        if isinstance(machine.resident, Host | Book):
+            tip = machine.resident.chain()[-1]
+            found.add((tip.index, tip.hash))
+    return found
+
+
+def check_soundness(machines: Iterable[Machine]) -> None:
+    """Every node's store is what its memory says, with everything recomputed; and nobody is kept out."""
+    for machine in machines:
+        if not isinstance(machine.resident, Host):
+            continue
+        host = machine.resident
+        for wrong in discrepancies(host):
+            raise LawBrokenError(f"{machine}: {wrong}")
+        honest = {other.ip for other in machines if other.is_honest}
+        for banned in host.node.banned(machine.now):
+            if banned.subject in honest or not any(not other.is_honest for other in machines):
+                raise LawBrokenError(f"{machine} keeps out an honest {banned.subject}")
+
+
+def keys_of(machine: Machine) -> list[Key]:
+    """What the best chain of a node holds, in order."""
+    found: list[Key] = []
+    if isinstance(machine.resident, Host | Book):
+        for block in machine.resident.chain()[1:]:
+            if isinstance(block, Block):
+                found.append(block.data)
+            elif isinstance(block, SealedBlock):
+                found += [record.leaf for record in block.records]
+    return found
+
+
+def check_promises(promises: Promises, machines: Collection[Machine]) -> None:
+    """Everything acknowledged is on every best chain exactly once; nothing is there twice, nor out of nowhere."""
+    for machine in machines:
+        if not machine.is_honest or not isinstance(machine.resident, Host):
+            continue
+        counts = Counter(keys_of(machine))
+        lost = [key for key in promises.acknowledged if counts[key] == 0 and key not in promises.erased]
+        if lost:
+            raise LawBrokenError(f"{machine} lost {len(lost)} of what was acknowledged, {shown(lost[0], promises)}")
+        twice = [key for key, count in counts.items() if count > 1]
+        if twice:
+            raise LawBrokenError(f"{machine} has {len(twice)} posts twice, {shown(twice[0], promises)}")
+        strange = [key for key in counts if key not in promises.posted]
+        if strange:
+            raise LawBrokenError(f"{machine} has what nobody posted, {shown(strange[0], promises)}")
+
+
+def shown(key: Key, promises: Promises) -> str:
+    """A post, for a message."""
+    name = key[:40] if isinstance(key, str) else key.hex()[:12]
+    return f"such as {name!r} (acknowledged by {promises.acknowledged.get(key)})"
