@@ -224,10 +224,28 @@ def test_who_announces_and_never_delivers_keeps_nothing_from_us(node: Player) ->
     told([silent, honest], node.wait(1))
     delivers(honest, held)
     assert pending(node) == held
-    silent.says(Records(late.id, tuple(map(raw_of, held)), ()))  # it comes after all, and is ignored
+    silent.says(Records(late.id, tuple(map(raw_of, held)), ()))  # it comes after all, and brings nothing new
     assert silent.closed is None
     assert is_forgiven(silent)
     assert pending(node) == held
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_an_answer_that_comes_late_is_taken_all_the_same(node: Player, parts: int) -> None:
+    """Whoever gave it believes that we have the record, and tells of it no more: else it might be pending for ever."""
+    peer = joined(node)
+    [wanted] = records("r", 1)
+    announces(peer, wanted)
+    request = peer.takes(GetRecords)
+    peer.waits(3 * node.limits.record_patience_ms)
+    assert pending(node) == []
+    reply = Records(request.id, (raw_of(wanted),), ())
+    frames = list(codec.in_parts(reply, len(codec.encode(reply)) // parts + 1))
+    assert len(frames) == parts
+    for frame in frames:
+        peer.sends(frame)
+    assert pending(node) == [wanted]
+    assert peer.closed is None
 
 
 def test_many_who_never_deliver_hold_a_record_up_and_do_not_keep_it_from_us(node: Player) -> None:

@@ -126,7 +126,7 @@ class Relay:
         for peer, number in self._wanted.overdue(now_ms):
             session = self._peers.session(peer)
             if isinstance(session, NativeSession):
-                session.give_up(number)
+                session.wait_no_more(number)
         return [*effects, *self._tell_page(now_ms, moment.view), *self.ask(now_ms)]
 
     def _miss(self, moment: Moment) -> None:

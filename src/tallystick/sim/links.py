@@ -136,6 +136,8 @@ class Links:
             tap(end, message)
         if not counts:
             end.machine.submit(ChainSaid(end.peer, len(message)))
+        if end.inbox:  # whoever asks must read the answers, and now has
+            self._schedule.at(end.moved_us, self._handle_next, end)
         if end.is_silent:
             if end.stuck is None:
                 end.stuck = deque()
@@ -216,8 +218,9 @@ class Links:
     @staticmethod
     def _pause_of(end: End) -> int:
         """Two nodes with much to say to each other would else both stop to listen, and neither could go on to speak."""
-        full = end.terms.dialect is Dialect.NATIVE and end.other.outbox and end.other.unread_bytes
-        return end.terms.drop_bytes if full else end.terms.pause_bytes
+        other = end.other
+        is_full = other.outbox and not (other.is_sending or other.is_silent)
+        return end.terms.drop_bytes if is_full and end.terms.dialect is Dialect.NATIVE else end.terms.pause_bytes
 
     def _handle(self, end: End, message: bytes) -> None:
         end.is_handling = True

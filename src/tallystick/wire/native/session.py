@@ -2,7 +2,8 @@
 right to push.
 
 *Requests* are numbered. A reply must echo a number that is under way, be of the kind that answers it, and come
-once. One that comes after we gave the request up is ignored; any other is made up.
+once. One that comes after we gave the request up is ignored; any other is made up. An answer may also be late and still
+welcome: whoever sent it believes from then on that we have what it holds.
 
 *The right to push.* A block crosses a connection at most once, though both ends may have it to give. So only one
 end at a time may push blocks unasked: at first the dialler. The other announces them, by index and hash. Who asks
@@ -27,6 +28,9 @@ from tallystick.wire.native import codec
 from tallystick.wire.native.handshake import Handshake
 from tallystick.wire.native.messages import Message, Part, Reply, Request
 from tallystick.wire.native.table import TABLE
+
+LATE_REQUESTS: Final = 8
+"""So many of those whose answer is welcome however late it comes; of more, the oldest are given up."""
 
 _PART_HEAD_BYTES: Final = 16
 """A part is longer than its piece by this at most."""
@@ -62,6 +66,7 @@ class NativeSession(Conversation):
         self._partial_bytes = 0
         self._ready_by_ms: int | None = now_ms + limits.handshake_ms
         self._asked: dict[int, Asked] = {}
+        self._late: OrderedDict[int, Asked] = OrderedDict()
         self._expired: OrderedDict[int, None] = OrderedDict()
         self._next_id = 1
         self._known: OrderedDict[bytes, None] = OrderedDict()
@@ -168,7 +173,7 @@ class NativeSession(Conversation):
 
     def _join(self, part: Part) -> bytes | None:
         """The whole reply with its last part; None before, and for a reply that nobody waits for any more."""
-        asked = self._asked.get(part.id)
+        asked = self._asked.get(part.id) or self._late.get(part.id)
         if asked is None:
             if part.last:
                 self._check_expired(part.id, "a part of a reply")
@@ -200,7 +205,7 @@ class NativeSession(Conversation):
 
         Raises RuleViolation: REPLY_WAS_ASKED_FOR, or REPLY_FITS_REQUEST when it is of another kind.
         """
-        asked = self._asked.pop(reply.id, None)
+        asked = self._asked.pop(reply.id, None) or self._late.pop(reply.id, None)
         if asked is None:
             self._check_expired(reply.id, type(reply).__name__)
             return None
@@ -210,9 +215,18 @@ class NativeSession(Conversation):
             )
         return asked.request
 
+    def wait_no_more(self, number: int) -> None:
+        """Do not wait for the reply to this request. Should it come, it is welcome all the same."""
+        asked = self._asked.pop(number, None)
+        if asked is None:
+            return
+        self._late[number] = asked
+        if len(self._late) > LATE_REQUESTS:
+            self.give_up(next(iter(self._late)))
+
     def give_up(self, number: int) -> None:
-        """Wait for the reply to this request no more. Should it come, it is ignored."""
-        if self._asked.pop(number, None) is None:
+        """Forget this request. Should its reply come, it is ignored."""
+        if self._asked.pop(number, None) is None and self._late.pop(number, None) is None:
             return
         self._expired[number] = None
         if len(self._expired) > self._limits.expired_requests:
@@ -220,12 +234,12 @@ class NativeSession(Conversation):
 
     def under_way(self) -> list[Asked]:
         """The requests without an answer, oldest first."""
-        return list(self._asked.values())
+        return [*self._late.values(), *self._asked.values()]
 
     @property
     def unfinished_bytes(self) -> int:
         """Of replies of which some parts are here."""
-        return sum(len(asked.pieces) for asked in self._asked.values())
+        return sum(len(asked.pieces) for asked in self.under_way())
 
     def _check_expired(self, number: int, what: str) -> None:
         if number not in self._expired:
