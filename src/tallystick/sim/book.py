@@ -23,7 +23,10 @@ from tallystick.sim.resident import Resident
 from tallystick.wire.dialect import Dialect
 
 QUERY_LATEST, QUERY_ALL, RESPONSE = range(3)
-GENESIS: Final[dict[str, Any]] = msgspec.structs.asdict(CLASSIC_GENESIS)
+KEYS: Final = ("data", "hash", "index", "previous_hash", "timestamp")
+"""Of a block, in the order in which the book's node writes them."""
+
+GENESIS: Final = {key: getattr(CLASSIC_GENESIS, key) for key in KEYS}
 
 Row = dict[str, Any]
 """A block, as JSON has it."""
@@ -69,10 +72,11 @@ class Book(Resident):
     def _mine(self, data: str, now: Now) -> None:
         tip, seconds = self._rows[-1], now.wall_ms // 1_000
         row = {
+            "data": data,
+            "hash": "",
             "index": tip["index"] + 1,
             "previous_hash": tip["hash"],
             "timestamp": str(seconds) if self._timestamps_as_text else seconds,
-            "data": data,
         }
         self._rows.append(row | {"hash": _hash_of(row)})
 
@@ -92,12 +96,12 @@ class Book(Resident):
         if theirs["index"] <= ours["index"]:
             return []
         if theirs["previous_hash"] == ours["hash"]:
-            self._rows.append({key: theirs[key] for key in GENESIS})
+            self._rows.append({key: theirs[key] for key in KEYS})
             return self._broadcast(self._latest())
         if len(rows) == 1:
             return self._broadcast(_message(QUERY_ALL))
         if len(rows) > len(self._rows) and _is_valid(rows):
-            self._rows = [{key: row[key] for key in GENESIS} for row in rows]
+            self._rows = [{key: row[key] for key in KEYS} for row in rows]
             return self._broadcast(self._latest())
         return []
 

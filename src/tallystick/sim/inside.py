@@ -7,12 +7,14 @@ that grows with what others send gets a line here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
+from itertools import pairwise
 from typing import NamedTuple
 
 from tallystick.model.block import header_of
 from tallystick.model.limits import Limits
 from tallystick.model.log import extend, root_of
-from tallystick.model.sealed import SealedBlock
+from tallystick.model.sealed import AnyBlock, SealedBlock, header_bytes_of
 from tallystick.node.machine import Node
 from tallystick.sim.host import Host
 from tallystick.wire.native.session import NativeSession
@@ -109,3 +111,13 @@ def discrepancies(host: Host) -> Iterator[str]:
             yield "the log is not what the blocks hold"
         if set(leaves) & {record.leaf for record in pending}:
             yield "a record is in the pool and on the chain"
+    for parent, block in pairwise(store.committed.chain):
+        if block.index != parent.index + 1 or block.previous_hash != parent.hash or block.hash != _hash_of(block):
+            yield f"block {block.index} {block.hash} is not what it says"
+
+
+def _hash_of(block: AnyBlock) -> str:
+    """The hash that a block should have; written from the format, for what the engine says is what is checked."""
+    if isinstance(block, SealedBlock):
+        return sha256(header_bytes_of(block)).hexdigest()
+    return sha256(f"{block.index}{block.previous_hash}{block.timestamp}{block.data}".encode()).hexdigest()

@@ -179,13 +179,9 @@ class Machine:
         """The process is told to end: it finishes what it has begun, says goodbye, and is gone."""
         if not self.is_up:
             return
-        self._frozen_until_us = 0
-        if self._is_committing:
+        self.thaw()
+        while self._is_committing:
             self._committed(self.incarnation)
-        while self._queue and not self._is_working:
-            self._flush()
-            if self._is_committing:
-                self._committed(self.incarnation)
         self._say_goodbye()
 
     def _say_goodbye(self) -> None:

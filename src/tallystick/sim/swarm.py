@@ -149,7 +149,7 @@ def draw_configuration(seed: int, kind: Kind) -> Configuration:
             kinds,
             nodes,
             during_ms=during_ms,
-            every_ms=during_ms // chance.choice([4, 10, 20]),
+            every_ms=during_ms // chance.choice([5, 15, 40]),
             wrong_clock_ms=wrong_clock_ms,
         ),
         during_ms=during_ms,
@@ -191,7 +191,7 @@ def _draw_clock(chance: Chance, apart_ms: int) -> Clock:
 
 def _draw_demand(chance: Chance, during_ms: int) -> Demand:
     return Demand(
-        every_ms=during_ms // chance.choice([5, 20, 50]),
+        every_ms=during_ms // chance.choice([10, 40, 100]),
         most=chance.choice([1, 4]),
         data_bytes=chance.choice([(1, 8), (1, 60), (200, 2_000)]),
         erases=chance.choice([0.0, 0.1]),

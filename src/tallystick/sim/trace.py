@@ -38,8 +38,9 @@ class Trace:
             case PeerSaid(peer, message):
                 self._hash.update(b"said %d " % peer)
                 self._hash.update(message)
-            case Say(peers, message):
-                self._hash.update(f"say {list(peers)} {len(message)}".encode())
+            case Say(peers, message, gossip):
+                self._hash.update(f"say {list(peers)} {gossip} ".encode())
+                self._hash.update(message)
             case _:
                 self._hash.update(text_of(what).encode())
 
