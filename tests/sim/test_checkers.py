@@ -66,9 +66,9 @@ def test_an_honest_peer_is_blamed_for_nothing_but_being_slow(
 def test_a_socket_that_ends_for_a_broken_rule_is_blame_too() -> None:
     scenario = settled()
     blame = Blame(may_be_slow=False)
-    blame.stepped(machine(scenario, 0), [PeerClosed(1, "the connection broke")])
+    blame.stepped(machine(scenario, 0), [PeerClosed(1, "the connection broke")], [])
     with pytest.raises(LawBrokenError, match="message-within-size"):
-        blame.stepped(machine(scenario, 0), [PeerClosed(1, "too long", Rule.MESSAGE_WITHIN_SIZE)])
+        blame.stepped(machine(scenario, 0), [PeerClosed(1, "too long", Rule.MESSAGE_WITHIN_SIZE)], [])
 
 
 # --- insides ----------------------------------------------------------------------------------------
@@ -155,6 +155,16 @@ def test_who_keeps_out_an_honest_node_is_seen() -> None:
     host(scenario, 0).node._peers._standing.ban("10.0.0.1")
     with pytest.raises(LawBrokenError, match=r"keeps out an honest 10\.0\.0\.1"):
         check_soundness(scenario.honest)
+
+
+def test_a_faulty_peer_may_be_kept_out_and_have_its_own_posts_on_the_chain() -> None:
+    scenario = settled()
+    scenario.world.machines[1].is_honest = False
+    others = [each for each in scenario.honest if each.is_honest]
+    host(scenario, 0).node._peers._standing.ban("10.0.0.1")
+    check_soundness(others)
+    del scenario.promises.posted["b"], scenario.promises.acknowledged["b"]
+    check_promises(scenario.promises, others, alone=False)
 
 
 def test_promises_that_are_not_kept_are_seen() -> None:

@@ -66,13 +66,15 @@ class Watching:
     def __init__(self) -> None:
         self.replies: list[tuple[int, int]] = []
         self.batches: list[int] = []
+        self.writes: list[Write] = []
 
     def done(self, machine: Machine, effect: Effect) -> None:
         if isinstance(effect, Reply):
             self.replies.append((machine.now.mono_ms, effect.ticket))
 
-    def stepped(self, machine: Machine, batch: Sequence[Input]) -> None:
+    def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
         self.batches.append(len(batch))
+        self.writes += writes
 
 
 class Office:
@@ -98,6 +100,7 @@ def test_replies_leave_after_the_commit() -> None:
     assert (office.clerk.kept, office.seen.replies) == ([], [])
     office.world.run(1)
     assert (office.clerk.kept, office.seen.replies) == (["a", "a'"], [(10, 0), (10, 0)])
+    assert office.seen.writes == [RememberPeer("a"), RememberPeer("a'")]
 
 
 def test_what_comes_during_a_commit_is_the_next_batch() -> None:

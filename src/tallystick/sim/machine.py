@@ -40,8 +40,8 @@ class Rim(Protocol):
     def perform(self, machine: Machine, effect: Effect) -> None:
         """Do what concerns others."""
 
-    def stepped(self, machine: Machine, batch: Sequence[Input]) -> None:
-        """These were stepped, and their effects are out: of each peer the next message may come."""
+    def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
+        """These were stepped, what they wrote is durable, and all else is done: each peer's next message may come."""
 
     def went_down(self, machine: Machine, *, said_goodbye: bool) -> None:
         """The process ended."""
@@ -78,6 +78,7 @@ class Machine:
         "_ticks_ms",
         "_trace",
         "_wake_us",
+        "_writes",
         "clock",
         "commit_us",
         "doom",
@@ -138,6 +139,7 @@ class Machine:
         self._trace = trace
         self._queue: list[Input] = []
         self._batch: Sequence[Input] = ()
+        self._writes: list[Write] = []
         self._outcome: list[Effect] = []
         self._is_working = self._is_committing = False
         self._frozen_until_us = 0
@@ -206,7 +208,7 @@ class Machine:
         self.is_up = self._is_committing = False
         self.doom = None
         self._queue.clear()
-        self._outcome = []
+        self._writes, self._outcome = [], []
         self._wake_us = None
         self._frozen_until_us = 0
         self._rim.went_down(self, said_goodbye=said_goodbye)
@@ -272,21 +274,23 @@ class Machine:
 
     def _step(self, batch: Sequence[Input]) -> bool:
         """Step these and apply their writes; were there any?"""
-        now, begun = self.now, False
-        self._outcome = outcome = []
+        now = self.now
+        writes: list[Write] = []
+        outcome: list[Effect] = []
+        self._writes, self._outcome = writes, outcome
         for event in batch:
             self._trace.note(self._schedule.now_us, self.number, event)
             for effect in self.resident.step(event, now):
                 if isinstance(effect, WRITES):
-                    if not begun:
+                    if not writes:
                         self.resident.begin()
-                        begun = True
                     self._lives()
                     self._trace.note(self._schedule.now_us, self.number, effect)
                     self.resident.apply(effect)
+                    writes.append(effect)
                 else:
                     outcome.append(effect)
-        return begun
+        return bool(writes)
 
     def _commit(self) -> None:
         if self.doom is not None and self.doom.after == 0 and self.doom.kept:
@@ -315,11 +319,12 @@ class Machine:
 
     def _let_out(self) -> None:
         """Do everything that had to wait for the commit."""
-        outcome, batch, self._outcome, self._batch = self._outcome, self._batch, [], ()
+        outcome, batch, writes = self._outcome, self._batch, self._writes
+        self._outcome, self._batch, self._writes = [], (), []
         for effect in outcome:
             self._lives()
             self._perform(effect)
-        self._rim.stepped(self, batch)
+        self._rim.stepped(self, batch, writes)
         self._rearm()
 
     def _perform(self, effect: Effect) -> None:

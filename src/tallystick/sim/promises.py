@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tallystick.chain.writes import Write
 from tallystick.errors import RuleViolation
 from tallystick.model.record import Record
 from tallystick.node.effects import Effect, Reply
@@ -78,5 +79,5 @@ class Promises:
         elif not isinstance(machine.resident, Book):
             self.acknowledged.update(dict.fromkeys(keys, machine.number))
 
-    def stepped(self, machine: Machine, batch: Sequence[Input]) -> None:
+    def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
         """Nothing is promised by this."""

@@ -157,7 +157,7 @@ class Scenario:
         for machine in self.hosts:
             self.insides.look(machine)
         check_soundness(self.honest)
-        check_promises(self.promises, self.honest)
+        check_promises(self.promises, self.honest, alone=len(self.honest) == len(self.world.machines))
 
     def _outcome(self, healed_ms: int) -> Outcome:
         world = self.world

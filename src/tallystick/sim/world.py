@@ -11,6 +11,7 @@ from hashlib import sha256
 from itertools import count
 from typing import Final, Protocol
 
+from tallystick.chain.writes import Write
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.node.effects import Admit, Dial, Effect, HangUp, Hold, Mine, Ping, Say, SayChain
 from tallystick.node.inputs import Input, Mined, PeerSaid
@@ -35,8 +36,8 @@ class Watcher(Protocol):
     def done(self, machine: Machine, effect: Effect) -> None:
         """A machine did this; what led to it is durable."""
 
-    def stepped(self, machine: Machine, batch: Sequence[Input]) -> None:
-        """A machine took these, and everything they led to is done."""
+    def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
+        """A machine took these, what they wrote is durable, and everything else they led to is done."""
 
 
 class World:
@@ -138,12 +139,12 @@ class World:
         for watcher in self.watchers:
             watcher.done(machine, effect)
 
-    def stepped(self, machine: Machine, batch: Sequence[Input]) -> None:
+    def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
         for event in batch:
             if type(event) is PeerSaid and (end := machine.ends.get(event.peer)) is not None:
                 self.links.handled(end)
         for watcher in self.watchers:
-            watcher.stepped(machine, batch)
+            watcher.stepped(machine, batch, writes)
 
     def went_down(self, machine: Machine, *, said_goodbye: bool) -> None:
         self.links.went_down(machine, said_goodbye=said_goodbye)
