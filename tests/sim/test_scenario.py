@@ -46,20 +46,16 @@ def test_the_same_seed_is_the_same_run_in_another_process(kind: Kind) -> None:
     program = (
         "from tallystick.model.network import Kind; from tallystick.sim.scenario import run;"
         "from tallystick.sim.swarm import draw_configuration;"
-        f"print(*(run(draw_configuration(seed, Kind({str(kind)!r}))).trace for seed in range(4)))"
+        f"print(*(run(draw_configuration(seed, Kind({str(kind)!r}))).trace for seed in range(3)))"
     )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout.split()[index]
-        for hash_seed in ("1", "2")
-        for index in range(4)
-    }
-    assert found == {run(draw_configuration(seed, kind)).trace for seed in range(4)}
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert told.stdout.split() == [run(draw_configuration(seed, kind)).trace for seed in range(3)]
 
 
 def test_a_broken_law_tells_the_seed_and_what_happened_last() -> None:

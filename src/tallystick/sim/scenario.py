@@ -30,6 +30,9 @@ at most, a question for the latest block half a minute; the rest is for a sync t
 TIES: Final = 8
 """So many times in a row a tie is broken at most."""
 
+TIE_STAYS_MS: Final = 90_000
+"""Chains that are equally good for so long stay so: by then everybody has been asked for its latest block."""
+
 DRAINED_WITHIN_MS: Final = 3_600_000
 """Miners have put everything into blocks by then."""
 
@@ -110,33 +113,41 @@ class Scenario:
         self.faults.heal()
         for attempt in range(TIES):
             if self.configuration.is_sealed:
-                self.world.hashes_a_second = HASHES_A_SECOND
-                self._wait_until_drained()
-                self.world.hashes_a_second = 0.0
+                self._mine_on(overtaking=attempt > 0)
+            elif attempt > 0:
+                self.workload.post_one(self.hosts[attempt % len(self.hosts)])
             if self._agree_in_time():
                 took_ms = self.world.now_ms - began_ms
                 self.world.run(QUIET_MS)
                 if self._is_settled():
                     return took_ms
-            elif not self.configuration.is_sealed:
-                self.workload.post_one(self.hosts[attempt % len(self.hosts)])
         raise LawBrokenError(f"no agreement after {TIES} ties: {tips(self.honest)}")
 
-    def _wait_until_drained(self) -> None:
+    def _mine_on(self, *, overtaking: bool) -> None:
+        """Have miners go on until nothing is pending and, if they are `overtaking`, somebody has a better chain."""
+        heaviest = max(map(weight, self.hosts))
+        self.world.hashes_a_second = HASHES_A_SECOND
         for _ in range(DRAINED_WITHIN_MS // LOOK_EVERY_MS):
             self.world.run(LOOK_EVERY_MS)
-            if not any(map(self.pending, self.hosts)):
+            if not any(map(self.pending, self.hosts)) and (not overtaking or max(map(weight, self.hosts)) > heaviest):
+                self.world.hashes_a_second = 0.0
                 return
         raise LawBrokenError(f"records are pending still: {list(map(self.pending, self.hosts))}")
 
     def _agree_in_time(self) -> bool:
-        """Did all come to the same chain? Not if two are equally good, and then all chains are such."""
+        """Did all come to the same chain? Not if two are equally good, and all chains are such, and stay."""
+        since_ms, last = self.world.now_ms, tips(self.honest)
         for _ in range(AGREE_WITHIN_MS // LOOK_EVERY_MS):
             self.world.run(LOOK_EVERY_MS)
             if self._is_settled():
                 return True
-        weights = {weight(machine) for machine in self.hosts}
-        if len(weights) > 1:
+            now = tips(self.honest)
+            is_tie = len(set(map(weight, self.hosts))) == 1 and not any(map(self.pending, self.hosts))
+            if now != last or not is_tie:
+                since_ms, last = self.world.now_ms, now
+            elif self.world.now_ms - since_ms >= TIE_STAYS_MS:
+                return False
+        if len(set(map(weight, self.hosts))) > 1:
             raise LawBrokenError(f"no agreement within {AGREE_WITHIN_MS // 1_000} s of healing: {tips(self.honest)}")
         return False
 

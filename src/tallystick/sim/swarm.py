@@ -130,12 +130,13 @@ def draw_configuration(seed: int, kind: Kind) -> Configuration:
     during_ms = 300_000 if is_sealed else 60_000
     kinds = [what for what in What if happens(chance, 0.35)]
     wrong_clock_ms = chance.choice([5_000, 60_000, 300_000])
+    is_small = happens(chance, 0.5)
     small = SMALL_SEALED if is_sealed else SMALL_CLASSIC
     return Configuration(
         seed=seed,
         network=network,
         dials=draw_dials(chance, nodes, books),
-        limits=small if happens(chance, 0.5) else Limits(),
+        limits=small if is_small else Limits(),
         books=books,
         classic_only=frozenset() if is_sealed else _draw_classic_only(chance, nodes),
         miners=frozenset(node for node in range(nodes) if node == 0 or happens(chance, 0.5)),
@@ -143,7 +144,7 @@ def draw_configuration(seed: int, kind: Kind) -> Configuration:
         commit_us=[chance.choice([0, 200, 5_000, 50_000]) for _ in range(nodes)] if happens(chance, 0.6) else (),
         clocks=[_draw_clock(chance, 60_000 if is_sealed else 86_400_000) for _ in range(nodes)],
         discover=happens(chance, 0.3),
-        demand=_draw_demand(chance, during_ms),
+        demand=_draw_demand(chance, during_ms, is_small=is_small),
         faults=draw(
             chance,
             kinds,
@@ -189,11 +190,12 @@ def _draw_clock(chance: Chance, apart_ms: int) -> Clock:
     )
 
 
-def _draw_demand(chance: Chance, during_ms: int) -> Demand:
+def _draw_demand(chance: Chance, during_ms: int, *, is_small: bool) -> Demand:
+    """Long posts are not for small limits: they would come in hundreds of parts, and show nothing new."""
     return Demand(
         every_ms=during_ms // chance.choice([10, 40, 100]),
         most=chance.choice([1, 4]),
-        data_bytes=chance.choice([(1, 8), (1, 60), (200, 2_000)]),
+        data_bytes=chance.choice([(1, 8), (1, 60), (1, 300) if is_small else (200, 20_000)]),
         erases=chance.choice([0.0, 0.1]),
     )
 
