@@ -15,8 +15,8 @@ from websockets.server import ServerProtocol
 from tallystick.model.limits import Limits
 from tallystick.p2p.frames import Backlog, Refusal
 from tallystick.p2p.inbox import Inbox
-from tallystick.p2p.terms import terms_of
 from tallystick.wire.dialect import Dialect
+from tallystick.wire.terms import terms_of
 
 from .loopback import frame
 

@@ -22,9 +22,9 @@ from tallystick.p2p.dialer import Dialer
 from tallystick.p2p.permit import Permit
 from tallystick.p2p.shared import Shared, report_failure
 from tallystick.p2p.socket import PeerSocket
-from tallystick.p2p.terms import terms_of
 from tallystick.wire.addresses import host_port, plain
 from tallystick.wire.dialect import Dialect
+from tallystick.wire.terms import terms_of
 
 PeerEffect = Say | SayChain | Admit | Ping | Hold | HangUp | Dial
 

@@ -18,8 +18,8 @@ from websockets.protocol import Protocol
 
 from tallystick.errors import Rule
 from tallystick.p2p.frames import Backlog, Cutter, Refusal
-from tallystick.p2p.terms import Terms
 from tallystick.wire.reactions import Close
+from tallystick.wire.terms import Terms
 
 _MESSAGE_OVERHEAD: Final = 64
 """What keeping a message costs besides its bytes."""
@@ -40,6 +40,7 @@ class Inbox:
         """`wire` sets no limit of its own (`max_size=None`)."""
         self._wire = wire
         self._terms = terms
+        self._opcode = Opcode.TEXT if terms.is_text else Opcode.BINARY
         self._idle_frames_most = idle_frames_most
         self._cutter = Cutter(terms.slice_bytes)
         self._message_bytes = terms.message_bytes
@@ -130,10 +131,10 @@ class Inbox:
 
     def _receive(self, frame: Frame) -> None:
         match frame.opcode:
-            case self._terms.opcode | Opcode.CONT:
+            case self._opcode | Opcode.CONT:
                 self._join(frame)
             case Opcode.TEXT | Opcode.BINARY:
-                wrong, right = frame.opcode.name.lower(), self._terms.opcode.name.lower()
+                wrong, right = frame.opcode.name.lower(), self._opcode.name.lower()
                 raise Refusal(
                     Close.UNSUPPORTED_DATA,
                     Rule.FRAME_KIND_FITS_DIALECT,
@@ -157,7 +158,7 @@ class Inbox:
                 return
             message = bytes(self._fragments)
             self._fragments = None
-        if self._terms.opcode is Opcode.TEXT:
+        if self._terms.is_text:
             _check_utf8(message)
         self._messages.append(message)
         self.ready_bytes += len(message) + _MESSAGE_OVERHEAD

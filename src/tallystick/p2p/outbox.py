@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from websockets.frames import Opcode
 from websockets.protocol import Protocol as Wire
 
-from tallystick.p2p.terms import Terms
+from tallystick.wire.terms import Terms
 
 
 class Source(Protocol):
@@ -46,7 +45,7 @@ class Outbox:
 
     def __init__(self, wire: Wire, terms: Terms, fragment_bytes: int) -> None:
         self._wire = wire
-        self._begin = wire.send_text if terms.opcode is Opcode.TEXT else wire.send_binary
+        self._begin = wire.send_text if terms.is_text else wire.send_binary
         self._fragment_bytes = fragment_bytes
         self._sources: deque[Source] = deque()
         self._piece = memoryview(b"")

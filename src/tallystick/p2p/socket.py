@@ -12,7 +12,7 @@ memory and, in the end, its own connection:
 * an outbox over `outbox_drop_bytes`, or one from which nothing leaves for `Limits.outbox_stall_ms`,
   costs the peer its connection; so does a large message that stands still.
 
-What these amounts are, and what else the dialects differ in, is in `terms`.
+What these amounts are, and what else the dialects differ in, is in `wire.terms`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from tallystick.p2p.inbox import Inbox
 from tallystick.p2p.outbox import Outbox
 from tallystick.p2p.shared import Shared, report_failure
 from tallystick.p2p.stall import Patience
-from tallystick.p2p.terms import terms_of
 from tallystick.wire.reactions import Close
+from tallystick.wire.terms import terms_of
 
 _FRAMES_A_TURN: Final = 256
 """So many frames of one peer are parsed before others have their turn."""

@@ -111,7 +111,7 @@ class Insides:
 
 def _outboxes(machine: Machine) -> Iterator[Held]:
     for end in machine.ends.values():
-        yield Held("bytes in an outbox", end.most_waiting_bytes, end.terms.drop_bytes)
+        yield Held("bytes in an outbox", end.most_waiting_bytes, end.terms.outbox_drop_bytes)
         yield Held("bytes unread at a peer", end.unread_bytes, 2 * end.terms.inbox_bytes + end.terms.message_bytes)
 
 

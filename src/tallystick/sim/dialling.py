@@ -14,11 +14,12 @@ from tallystick.model.limits import Limits
 from tallystick.node.inputs import DialFailed, PeerOpened
 from tallystick.sim.between import Between
 from tallystick.sim.chance import Chance
-from tallystick.sim.end import End, terms_of
+from tallystick.sim.end import End
 from tallystick.sim.links import Links
 from tallystick.sim.machine import Machine
 from tallystick.sim.schedule import Schedule
 from tallystick.wire.dialect import Dialect
+from tallystick.wire.terms import terms_of
 
 EPHEMERAL: Final = 32_768
 """Where the ports begin from which machines dial."""

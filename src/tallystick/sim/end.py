@@ -3,45 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
 
 from tallystick.errors import Rule
-from tallystick.model.limits import Limits
 from tallystick.sim.conditions import Line
 from tallystick.sim.machine import Machine
 from tallystick.wire.dialect import Dialect
-
-
-class Terms(NamedTuple):
-    """What holds for a connection in one dialect (`p2p.terms`)."""
-
-    dialect: Dialect
-    message_bytes: int
-    stranger_bytes: int
-    inbox_bytes: int
-    pause_bytes: int
-    drop_bytes: int
-
-
-def terms_of(dialect: Dialect, limits: Limits) -> Terms:
-    """The terms of this dialect."""
-    if dialect is Dialect.NATIVE:
-        return Terms(
-            dialect,
-            limits.frame_bytes,
-            limits.stranger_frame_bytes,
-            limits.native_inbox_bytes,
-            limits.outbox_pause_bytes,
-            limits.native_outbox_drop_bytes + limits.reply_bytes,
-        )
-    return Terms(
-        dialect,
-        limits.message_bytes,
-        limits.message_bytes,
-        limits.inbox_bytes,
-        limits.outbox_pause_bytes,
-        limits.outbox_drop_bytes,
-    )
+from tallystick.wire.terms import Terms
 
 
 class End:

@@ -54,14 +54,14 @@ class Links:
     def say(self, end: End, message: bytes, *, gossip: bool) -> None:
         """Send a message, now or when what came before is gone."""
         if gossip:
-            if end.waiting_bytes > end.terms.pause_bytes:
+            if end.waiting_bytes > end.terms.outbox_pause_bytes:
                 end.gossip_dropped = True
                 return
             if end.line.gossip_lost and happens(self._chance, end.line.gossip_lost):
                 self._schedule.after(DRAINED_AFTER_US, self._drained_by_chance, end)
                 return
         self._put(end, message, len(message))
-        if end.waiting_bytes > end.terms.drop_bytes:
+        if end.waiting_bytes > end.terms.outbox_drop_bytes:
             self.drop(end, Rule.OUTBOX_DRAINS, f"{end.waiting_bytes:,} bytes wait for it; it reads too slowly")
 
     def say_chain(self, end: End, chain: bytes) -> None:
@@ -161,9 +161,9 @@ class Links:
 
     def _tell_progress(self, end: End, size_bytes: int, took_us: int) -> None:
         """The node hears now and then that a long message is arriving."""
-        every_us = self._limits.progress_every_ms * 1_000
-        if took_us <= every_us or end.terms.dialect is not Dialect.NATIVE or end.is_silent:
+        if end.terms.progress_ms is None or end.is_silent:
             return
+        every_us = end.terms.progress_ms * 1_000
         for so_far_us in range(every_us, min(took_us, 600 * every_us), every_us):
             at_us = self._schedule.now_us + so_far_us + end.line.latency_us[0]
             self._schedule.at(at_us, self._progress, end.other, size_bytes * so_far_us // took_us)
@@ -197,7 +197,8 @@ class Links:
             end.other.unread_bytes -= counts
             self.reset(end)
             return
-        if len(message) > (end.terms.message_bytes if end.is_admitted else end.terms.stranger_bytes):
+        stranger_bytes = None if end.is_admitted else end.terms.stranger_message_bytes
+        if len(message) > (stranger_bytes or end.terms.message_bytes):
             self.drop(end, Rule.MESSAGE_WITHIN_SIZE, f"a message of {len(message):,} bytes")
             return
         if not counts:  # a repetition: the line's doing, and no burden to the sender
@@ -220,7 +221,7 @@ class Links:
         """Two nodes with much to say to each other would else both stop to listen, and neither could go on to speak."""
         other = end.other
         is_full = other.outbox and not (other.is_sending or other.is_silent)
-        return end.terms.drop_bytes if is_full and end.terms.dialect is Dialect.NATIVE else end.terms.pause_bytes
+        return end.terms.outbox_choke_bytes if is_full else end.terms.outbox_pause_bytes
 
     def _handle(self, end: End, message: bytes) -> None:
         end.is_handling = True

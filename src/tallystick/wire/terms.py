@@ -12,8 +12,6 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from websockets.frames import Opcode
-
 from tallystick.model.limits import Limits
 from tallystick.wire.dialect import Dialect
 from tallystick.wire.reactions import Close
@@ -31,8 +29,8 @@ class Terms:
 
     dialect: Dialect
 
-    opcode: Opcode
-    """Of its messages; any other data frame closes the connection (1003)."""
+    is_text: bool
+    """Its messages are text frames, else binary ones; any other data frame closes the connection (1003)."""
 
     message_bytes: int
     """A message that arrives; a longer one closes the connection (1009) before its excess is kept."""
@@ -75,7 +73,7 @@ def terms_of(dialect: Dialect, limits: Limits) -> Terms:
     if dialect is Dialect.NATIVE:
         return Terms(
             dialect=dialect,
-            opcode=Opcode.BINARY,
+            is_text=False,
             message_bytes=limits.frame_bytes,
             stranger_message_bytes=limits.stranger_frame_bytes,
             large_message_bytes=_UNBOUNDED,
@@ -91,7 +89,7 @@ def terms_of(dialect: Dialect, limits: Limits) -> Terms:
         )
     return Terms(
         dialect=dialect,
-        opcode=Opcode.TEXT,
+        is_text=True,
         message_bytes=limits.message_bytes,
         stranger_message_bytes=None,
         large_message_bytes=limits.large_message_bytes,
