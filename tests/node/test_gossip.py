@@ -6,10 +6,13 @@ import pytest
 
 from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC_GENESIS as GENESIS
-from tallystick.node.inputs import PeerDrained, Post
-from tallystick.wire.native.messages import Announce, GetBlocks, Ping, Push
+from tallystick.node.inputs import PeerDrained, PeerSaid, Post
+from tallystick.wire.native import codec
+from tallystick.wire.native.messages import WEIGHT_BYTES, Announce, GetBlocks, Ping, Push
+from tests.node import test_survey
 from tests.node.player import Player
 from tests.node.strangers import ADDRESS, NativePeer, chain, point, told, weight_of, whole_of
+from tests.storage.sealed_blocks import GENESIS as SEALED_GENESIS
 
 
 @pytest.fixture
@@ -79,6 +82,20 @@ def test_who_is_further_already_is_told_nothing(node: Player) -> None:
     peer.forgets()
     posts(node, peer, "behind")
     assert (peer.all(Announce), peer.all(Push)) == ([], [])
+
+
+def test_who_has_more_blocks_that_weigh_less_is_told() -> None:
+    """Where a clock runs ahead, blocks are many and easy. Who follows them must hear of the heavier chain."""
+    node = test_survey.node_at()
+    [new] = test_survey.chain_of(1, "new")
+    lighter = test_survey.joined(node, test_survey.chain_of(9, "easy"), "lighter", weight=bytes(WEIGHT_BYTES))
+    heavier = test_survey.joined(node, test_survey.chain_of(9, "hard"), "heavier")
+    source = test_survey.joined(node, [SEALED_GENESIS], "source")
+    push = codec.encode(Push(test_survey.ENGINE.whole(new), test_survey.weight_of(new)))
+    told([source, lighter, heavier], node.tell(PeerSaid(source.number, push)))
+    assert node.blocks()[1:] == [new]
+    assert lighter.takes(Announce).points == (test_survey.point(new),)
+    assert heavier.all(Announce) == []
 
 
 def test_after_a_reorg_the_newest_are_announced(node: Player) -> None:

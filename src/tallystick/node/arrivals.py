@@ -111,9 +111,10 @@ class Arrivals:
 
     def note_tip(self, peer: int, session: NativeSession, tip: Point, weight: bytes, moment: Moment) -> None:
         """A peer says that its best chain ends so."""
+        claimed = int.from_bytes(weight, "big")
         session.learns(tip.hash)
-        session.claims(tip.index, tip.hash.hex())
-        self._sync.claims(peer, tip.index, int.from_bytes(weight, "big"))
+        session.claims(tip.index, tip.hash.hex(), claimed)
+        self._sync.claims(peer, tip.index, claimed)
         ours, now_ms = self._chain.tip, moment.now.mono_ms
         if tip.index > ours.index + 1:
             if self._patient_at != ours.hash:

@@ -71,10 +71,10 @@ class Gossip:
         if not (peers := self._peers.native()):
             return []
         hash, previous_hash = bytes.fromhex(block.hash), bytes.fromhex(block.previous_hash)
-        push = self._push(block)
+        push, weight = self._push(block), self._engine.weight(block.header)
         pushed, told = [], []
         for peer, session in peers:
-            if session.knows(hash) or session.is_beyond(block.index):
+            if session.knows(hash) or session.outweighs(weight):
                 continue
             is_next = session.may_push and session.knows(previous_hash)
             if push is not None and is_next and session.takes(len(push)):
@@ -109,7 +109,7 @@ class Gossip:
         return codec.encode(Announce(points, self._weight(self._chain.tip)))
 
     def _ignorant(self, tip: Header) -> Sequence[int]:
-        hash = bytes.fromhex(tip.hash)
+        hash, weight = bytes.fromhex(tip.hash), self._engine.weight(tip)
         return [
-            peer for peer, session in self._peers.native() if not (session.knows(hash) or session.is_beyond(tip.index))
+            peer for peer, session in self._peers.native() if not (session.knows(hash) or session.outweighs(weight))
         ]

@@ -193,9 +193,9 @@ class NativeTalk:
         if session.closing:
             return effects  # another connection between us stays
         tip = stranger.hello.tip
-        session.claims(tip.point.index, tip.point.hash.hex())
-        session.learns(tip.point.hash)
         weight = int.from_bytes(tip.weight, "big")
+        session.claims(tip.point.index, tip.point.hash.hex(), weight)
+        session.learns(tip.point.hash)
         self.fetching.sync.claims(peer, tip.point.index, weight, stranger.hello.requests)
         if session.handshake.said_tip.hash.hex() != self._chain.tip.hash:
             effects.append(Say([peer], self._gossip.newest(moment.view), gossip=True))  # it is out of date already

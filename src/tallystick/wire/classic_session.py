@@ -32,8 +32,9 @@ class ClassicSession(Conversation):
 
     def claims(self, index: int, hash: str) -> None:
         """Note what the peer says its latest block is, if it could be one."""
-        if 0 <= index <= INDEX_MAX and len(hash) == HASH_LENGTH:
-            super().claims(index, hash)
+        is_block = 0 <= index <= INDEX_MAX and len(hash) == HASH_LENGTH
+        if is_block and (self.tip is None or index >= self.tip[0]):
+            self.tip = (index, hash)
 
     # --- asking --------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class Conversation:
         self.dialled = dialled
         self.opened_ms = now_ms
         self.tip: tuple[int, str] | None = None
-        """Index and hash of the highest block it told us of, unverified."""
+        """Index and hash of the best block it told us of, unverified."""
 
         self.closing = False
         """We hung up; the connection is not gone yet, and nothing it says counts any more."""
@@ -31,15 +31,6 @@ class Conversation:
         self._next_ping_ms = now_ms + limits.ping_every_ms
         self._pong_by_ms: int | None = None
         self._unread_until_ms = now_ms - limits.pong_within_ms
-
-    def claims(self, index: int, hash: str) -> None:
-        """Note what the peer says its latest block is."""
-        if self.tip is None or index >= self.tip[0]:
-            self.tip = (index, hash)
-
-    def is_beyond(self, index: int) -> bool:
-        """Does it say that it has more blocks than up to this one? Then it need not hear of it."""
-        return self.tip is not None and self.tip[0] > index
 
     def spend(self, size_bytes: int, now_ms: int) -> int:
         """Count what this peer costs us; for how many ms should nothing more be read from it?"""

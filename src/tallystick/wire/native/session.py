@@ -62,6 +62,9 @@ class NativeSession(Conversation):
         self.handshake = handshake
         self.may_push = dialled is not None
         self.latency_ms: int | None = None
+        self._weight = 0
+        """Of the best chain it claims to have."""
+
         self._whole_bytes = 0
         self._partial_bytes = 0
         self._ready_by_ms: int | None = now_ms + limits.handshake_ms
@@ -247,6 +250,18 @@ class NativeSession(Conversation):
         del self._expired[number]
 
     # --- what the other end has ----------------------------------------------------------------
+
+    def claims(self, index: int, hash: str, weight: int) -> None:
+        """Note what it says its latest block is, and what the chain up to it weighs."""
+        if weight >= self._weight:
+            self.tip, self._weight = (index, hash), weight
+
+    def outweighs(self, weight: int) -> bool:
+        """Does it say that it has a better chain than one of this weight? Then it need not hear of that.
+
+        What counts is what fork choice goes by: a chain of many easy blocks may weigh less than a short one.
+        """
+        return self._weight > weight
 
     def knows(self, hash: bytes) -> bool:
         """Does it have this block, as far as we can tell?"""
