@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tallystick.chain.contracts import Reader, Store
 from tallystick.model.limits import Limits
-from tests.storage.kit import WIDE, in_memory, on_disk
+from tests.storage.kit import IN_MEMORY, WIDE, in_memory, on_disk
 
 Pair = tuple[Store, Reader]
 
@@ -26,6 +27,19 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
         return on_disk(tmp_path, limits) if request.param == "sqlite" else in_memory(limits)
 
     return open_one
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    """A process that dies takes nothing with it that a disk would keep: memory will do."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is played twice is the same twice, byte for byte: ledger and index of hashes are paired without chance."""
+    monkeypatch.setattr("tallystick.storage.hash_index.secrets.token_hex", lambda size: "ab" * size)
 
 
 @pytest.fixture

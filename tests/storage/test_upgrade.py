@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +15,9 @@ from tallystick.storage.backup import backup
 from tallystick.storage.opening import open_reader
 from tallystick.storage.schema import SCHEMA_VERSION
 from tallystick.storage.verify import verify
-from tests.storage.kit import IN_MEMORY, Twin, branch, check_reader, check_view, commit, on_disk
+from tests.storage.deaths import remains_of
+from tests.storage.kit import Twin, branch, check_reader, check_view, commit, on_disk
 from tests.storage.script import LIMITS, batches, play, states
-from tests.storage.test_crashes import ROOT
 
 VERSION_1 = """
 CREATE TABLE blocks (
@@ -96,12 +92,6 @@ def make_old(folder: Path, number: int) -> None:
     hashes.commit()
     hashes.close()
     shutil.rmtree(now)
-
-
-@pytest.fixture
-def quick_path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture(params=[1, 2])
@@ -179,20 +169,16 @@ def test_a_version_that_never_was_is_damage(old: Path, never: int) -> None:
         open_reader(old, CLASSIC)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_a_process_that_dies_while_it_upgrades_leaves_the_old_file_or_the_new_one(
     old: Path, twin: Twin, number: int
 ) -> None:
     """Catalogue row 99: death before every write step of the upgrade, and after those that commit."""
-    root = old.with_name("deaths")
-    root.mkdir()
-    subprocess.run(
-        [sys.executable, "-m", "tests.storage.dying", str(root), str(old)], cwd=ROOT, check=True, timeout=300
-    )
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
-    assert {version(folder) for folder in folders} == {number, SCHEMA_VERSION}
-    assert len(folders) > 8, "every step of the upgrade must have been visited"
-    for folder in folders:
+    folder = old.with_name("live")
+    shutil.copytree(old, folder)
+    remains = remains_of(folder, CLASSIC, LIMITS)
+    assert {version(copy) for copy in remains.copies} == {number, SCHEMA_VERSION}
+    assert remains.steps > 8, "every step of the upgrade must have been visited"
+    for folder in remains.copies:
         with on_disk(folder, LIMITS) as (store, reader):
             check_view(store, twin)
             check_reader(reader, twin)
