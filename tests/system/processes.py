@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +19,14 @@ from typing import Any, Final
 PATIENCE_S: Final = 30.0
 """Far more than anything here takes; only a real failure waits for so long."""
 
+LOOK_FIRST_S: Final = 0.01
+LOOK_LAST_S: Final = 0.1
+"""How soon it is looked again whether something is so: less often the longer it takes, for each look costs those who
+are waited for a little of their time."""
+
 START: Final = (sys.executable, "-m", "tallystick", "start")
 BOOK_NODE: Final = Path(__file__).parents[1] / "book_node.py"
-LIMITED: Final = Path(__file__).with_name("limited.py")
+ALTERED: Final = Path(__file__).with_name("altered.py")
 
 LISTENING: Final = re.compile(r"listening on  https?://127\.0\.0\.1:(\d+)")
 
@@ -39,9 +44,9 @@ class Served:
     def address(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: object = None, within_s: float = PATIENCE_S) -> tuple[int, Any]:
         """One request on a connection of its own: status and decoded answer."""
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=within_s)) as connection:
             connection.request(
                 method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"}
             )
@@ -88,6 +93,13 @@ class Served:
         self.process.stdout.close()
         return code
 
+    def ends_within(self, seconds: float) -> bool:
+        """Does it end by itself so soon?"""
+        assert self.process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.process.returncode is not None
+
     def end(self) -> None:
         """Leave nothing behind, whatever happened."""
         if self.process is not None and self.process.poll() is None:
@@ -106,17 +118,20 @@ class NodeProcess(Served):
         options: tuple[str, ...] = (),
         variables: Mapping[str, str] | None = None,
         limits: Mapping[str, int] | None = None,
+        clock: Path | None = None,
     ) -> None:
-        """`limits` are those that shall be other than a real node's."""
+        """`limits` are those that shall be other than a real node's, `clock` a file as `altered` reads it."""
         self.folder = folder
         self.peers = peers
         self.options = options
         self.variables = variables or {}
-        self.command = START if limits is None else (sys.executable, str(LIMITED), json.dumps(limits), "start")
+        self.command: tuple[str, ...] = START
+        if limits is not None or clock is not None:
+            self.command = (sys.executable, str(ALTERED), json.dumps(limits or {}), str(clock or ""), "start")
         self.log = folder.with_name(folder.name + ".log")
 
-    def start(self, before: Callable[[], None] | None = None) -> None:
-        """Start and wait until it says what it listens on. `before` runs in the new process first."""
+    def launch(self, before: Callable[[], None] | None = None) -> None:
+        """Start, without waiting. `before` runs in the new process first."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*self.command, *self.arguments(), *self.options],
@@ -126,12 +141,26 @@ class NodeProcess(Served):
                 env=environment(**self.variables),
                 preexec_fn=before,  # noqa: PLW1509 - limits of a child that does nothing else before exec
             )
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        """Start and wait until it says what it listens on."""
+        self.launch(before)
+        assert self.process is not None
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if match := LISTENING.search(line):
                 self.port = int(match[1])
                 return
         raise AssertionError(f"the node did not start: {self.log.read_text()}")
+
+    def events(self) -> list[dict[str, Any]]:
+        """What it logged in all its lives, if it logs JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    @property
+    def on_folder(self) -> list[str]:
+        """Options of the commands that read the data folder."""
+        return ["--data-dir", str(self.folder)]
 
     def arguments(self) -> list[str]:
         """Where it listens, where its data is, whom it dials."""
@@ -216,12 +245,14 @@ def closing(connection: HTTPConnection) -> Iterator[HTTPConnection]:
         connection.close()
 
 
-def eventually(what: Callable[[], bool], because: str) -> None:
+def eventually(what: Callable[[], bool], because: str, within_s: float = PATIENCE_S) -> None:
     """Wait for something that other processes bring about."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + within_s
+    pause_s = LOOK_FIRST_S
     while not met(what):
         assert time.monotonic() < deadline, because
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, LOOK_LAST_S)
 
 
 def met(what: Callable[[], bool]) -> bool:

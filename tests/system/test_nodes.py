@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -145,17 +144,6 @@ def test_a_signal_at_any_moment_of_the_start_leaves_a_folder_that_opens(tmp_path
         assert node.mine("still fine")["index"] == 1
 
 
-def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    """Catalogue row 105."""
-    node = NodeProcess(tmp_path / "node")
-    with nodes(node):
-        second = run("start", "--port", "0", "--data-dir", str(node.folder))
-        assert second.returncode == 5
-        assert str(node.folder) in second.stderr
-        assert "Traceback" not in second.stderr
-        assert node.mine("undisturbed")["index"] == 1
-
-
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     node = NodeProcess(tmp_path / "node")
     with nodes(node):
@@ -182,36 +170,6 @@ def test_foreign_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
         node.mine("hello")
         assert node.stop() == 0
     assert foreign.read_text() == "do not touch"
-
-
-def test_a_full_disk_stops_the_node_with_everything_acknowledged(tmp_path: Path) -> None:
-    """Catalogue row 103: no file of the node may grow beyond a limit, which to it is a disk that is full."""
-
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-
-    node = NodeProcess(tmp_path / "node")
-    acknowledged = []
-    try:
-        node.start(before=small_disk)
-        for number in range(10_000):
-            try:
-                status, answer = node.ask("POST", "/mineBlock", {"data": f"{number} " + "x" * 1_000})
-            except (OSError, HTTPException):
-                break
-            if status != 200:
-                assert status == 503
-                assert "type" in answer
-                break
-            acknowledged.append(answer["hash"])
-        assert node.wait() == 5
-        assert "Traceback" not in node.log.read_text()
-        assert len(acknowledged) > 10
-        node.start()
-        assert set(acknowledged) <= {block["hash"] for block in node.chain()}
-        assert node.mine("there is room again")["index"] >= len(acknowledged) + 1
-    finally:
-        node.end()
 
 
 def test_the_command_line_talks_to_the_node(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from tests.system.processes import PATIENCE_S, closing, eventually, nodes
-from tests.system.work_nodes import WorkNode, is_alive, own_network, verified
+from tests.system.work_nodes import WorkNode, gone, is_alive, own_network, verified
 
 KILLS = int(os.environ.get("KILL_ROUNDS", "5"))
 BUSY = 13
@@ -46,11 +46,6 @@ class RecordLoad(threading.Thread):
                     self.acknowledged += ids
             except (OSError, HTTPException):
                 return  # the node is gone
-
-
-def gone(processes: list[psutil.Process]) -> None:
-    """Wait until none of these is left."""
-    eventually(lambda: not any(map(is_alive, processes)), "a process was left behind")
 
 
 def test_kill_9_under_load_loses_no_record_and_seals_none_twice(tmp_path: Path) -> None:

@@ -43,9 +43,16 @@ class WorkNode(NodeProcess):
     """A node of a work network, which mines or does not."""
 
     def __init__(
-        self, folder: Path, network: Path, *peers: str, mines: bool = False, limits: Mapping[str, int] | None = None
+        self,
+        folder: Path,
+        network: Path,
+        *peers: str,
+        mines: bool = False,
+        variables: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
+        clock: Path | None = None,
     ) -> None:
-        super().__init__(folder, *peers, limits=limits)
+        super().__init__(folder, *peers, variables=variables, limits=limits, clock=clock)
         self.network = network
         self.mines = mines
 
@@ -59,8 +66,7 @@ class WorkNode(NodeProcess):
 
     @property
     def on_folder(self) -> list[str]:
-        """Options of the commands that read the data folder."""
-        return ["--data-dir", str(self.folder), "--network", str(self.network)]
+        return [*super().on_folder, "--network", str(self.network)]
 
     # --- records
 
@@ -112,6 +118,11 @@ class WorkNode(NodeProcess):
         """The processes that search for it."""
         assert self.process is not None
         return [child for child in psutil.Process(self.process.pid).children() if is_alive(child)]
+
+
+def gone(processes: Iterable[psutil.Process]) -> None:
+    """Wait until none of these is left."""
+    eventually(lambda: not any(map(is_alive, processes)), "a process was left behind")
 
 
 def is_alive(process: psutil.Process) -> bool:
