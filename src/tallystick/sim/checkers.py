@@ -7,26 +7,40 @@ only be judged in the end is judged by `check_soundness` and `check_promises`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from typing import Final
 
 from tallystick.chain.writes import Write
+from tallystick.consensus import engine_for
 from tallystick.errors import Rule
 from tallystick.model.block import Block
 from tallystick.model.sealed import SealedBlock
-from tallystick.node.effects import Effect, HangUp, Hold
-from tallystick.node.inputs import Input, PeerClosed
+from tallystick.node.effects import Effect, HangUp, Hold, Say
+from tallystick.node.inputs import Input, PeerClosed, PeerOpened
+from tallystick.sim.audit import flaws
 from tallystick.sim.book import Book
 from tallystick.sim.host import Host
 from tallystick.sim.inside import Held, disagreements, discrepancies, held
 from tallystick.sim.machine import Machine
 from tallystick.sim.promises import Key, Promises
+from tallystick.wire.addresses import ip_of
+from tallystick.wire.native import codec
+from tallystick.wire.native.messages import Announce, Point, Push
 from tallystick.wire.reactions import REACTIONS, Offence
 
 RULES: Final = {str(rule): rule for rule in Rule}
 
 GRUDGES: Final = frozenset({Offence.VIOLATION, Offence.RATE})
 """What is remembered: no honest node is ever guilty of it."""
+
+
+_TELLS: Final = {
+    codec.encode(each)[:2] for each in (Push(bytes(1), bytes(32)), Announce((Point(0, bytes(32)),), bytes(32)))
+}
+"""How frames begin that tell of blocks."""
+
+SLACK_MS: Final = 1_000
+"""From the check of a block to its commit."""
 
 
 class LawBrokenError(AssertionError):
@@ -39,36 +53,56 @@ class Blame:
     What is *slow* may be the line's fault, where the line can be slow; that is counted in `excused`.
     """
 
-    def __init__(self, *, may_be_slow: bool) -> None:
+    def __init__(self, *, may_be_slow: bool, faulty_ips: Collection[str] = ()) -> None:
+        """`faulty_ips` are the numeric addresses of those who are not honest."""
         self.may_be_slow = may_be_slow
+        self._faulty_ips = faulty_ips
         self.excused: Counter[Rule] = Counter()
-        self._wanted: dict[tuple[int, int], bool] = {}
+        self.deserved: Counter[Rule] = Counter()
+        """What faulty peers were hung up on for."""
+
+        self.held_ms = 0
+        """How long they were left unread, all together."""
+
+        self._faulty: set[tuple[int, int]] = set()
+        """Of the honest: their connections with those who are not, by machine and peer."""
 
     def done(self, machine: Machine, effect: Effect) -> None:
         """Is an honest node hung up on, or held back?"""
         if isinstance(effect, HangUp) and (rule := RULES.get(effect.reason)) is not None:
             self._judge(machine, effect.peer, rule, effect.reason)
-        elif isinstance(effect, Hold) and self._is_honest(machine, effect.peer):
-            raise LawBrokenError(f"{machine} holds back an honest peer for {effect.for_ms} ms")
+        elif isinstance(effect, Hold) and machine.is_honest:
+            if not self._is_faulty(machine, effect.peer):
+                raise LawBrokenError(f"{machine} holds back an honest peer for {effect.for_ms} ms")
+            self.held_ms += effect.for_ms
 
     def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
         """Did a socket end for the fault of an honest node?"""
         for event in batch:
-            if isinstance(event, PeerClosed) and event.rule is not None:
-                self._judge(machine, None, event.rule, event.reason)
+            if isinstance(event, PeerOpened) and ip_of(event.remote) in self._faulty_ips:
+                self._faulty.add((machine.number, event.peer))
+            elif isinstance(event, PeerClosed):
+                if event.rule is not None:
+                    self._judge(machine, event.peer, event.rule, event.reason)
+                self._faulty.discard((machine.number, event.peer))
 
-    def _judge(self, machine: Machine, peer: int | None, rule: Rule, why: str) -> None:
-        if not machine.is_honest or (peer is not None and not self._is_honest(machine, peer)):
+    def _judge(self, machine: Machine, peer: int, rule: Rule, why: str) -> None:
+        if not machine.is_honest:
+            return
+        if self._is_faulty(machine, peer):
+            self.deserved[rule] += 1
             return
         offence = REACTIONS[rule].offence
         if offence in GRUDGES or (offence is Offence.SLOW and not self.may_be_slow):
             raise LawBrokenError(f"{machine} blames an honest peer: {rule} ({why})")
         self.excused[rule] += 1
 
-    @staticmethod
-    def _is_honest(machine: Machine, peer: int) -> bool:
+    def _is_faulty(self, machine: Machine, peer: int) -> bool:
+        """Is somebody faulty at the other end, or was?"""
         end = machine.ends.get(peer)
-        return machine.is_honest and end is not None and end.other.machine.is_honest
+        if end is not None:
+            return not end.other.machine.is_honest
+        return (machine.number, peer) in self._faulty
 
 
 class Insides:
@@ -115,6 +149,51 @@ def _outboxes(machine: Machine) -> Iterator[Held]:
         yield Held("bytes unread at a peer", end.unread_bytes, 2 * end.terms.inbox_bytes + end.terms.message_bytes)
 
 
+class Course:
+    """What a node follows only ever gets better, is not of the future when it comes, and is durable before anybody is
+    told of it.
+
+    Between two chains that are equally good the one that is followed stays: else whoever copies a block gains by it.
+    """
+
+    def __init__(self) -> None:
+        self._tips: dict[int, tuple[str, int]] = {}
+        """Of each machine: the last block of its best chain, and what that weighs."""
+
+    def done(self, machine: Machine, effect: Effect) -> None:
+        """Does somebody honest tell of a block?"""
+        if type(effect) is not Say or effect.message[:2] not in _TELLS:
+            return
+        host = machine.resident
+        if not machine.is_honest or not isinstance(host, Host):
+            return
+        message, state = codec.decode(effect.message), host.store.committed
+        if isinstance(message, Push):
+            names = [engine_for(host.network).read(message.block).hash]
+        else:
+            names = [point.hash.hex() for point in message.points] if isinstance(message, Announce) else []
+        for name in names:
+            if name not in state.where and state.aside(name) is None:
+                raise LawBrokenError(f"{machine} tells of block {name[:12]}, which is not durable")
+
+    def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
+        """Is it on another chain than before, or further?"""
+        host = machine.resident
+        if not machine.is_honest or not isinstance(host, Host):
+            return
+        tip = host.chain()[-1]
+        before = self._tips.get(machine.number)
+        if before is not None and before[0] == tip.hash:
+            return
+        weight = host.weight()
+        if before is not None and weight <= before[1]:
+            raise LawBrokenError(f"{machine} left a chain of weight {before[1]} for one of {weight}")
+        self._tips[machine.number] = (tip.hash, weight)
+        ahead_ms = tip.timestamp - machine.now.wall_ms if isinstance(tip, SealedBlock) else 0
+        if ahead_ms > host.limits.future_ms + SLACK_MS:
+            raise LawBrokenError(f"{machine} follows block {tip.index}, which is dated {ahead_ms:,} ms ahead of it")
+
+
 # --- in the end -------------------------------------------------------------------------------------
 
 
@@ -129,14 +208,15 @@ def tips(machines: Iterable[Machine]) -> set[tuple[int, str]]:
 
 
 def check_soundness(machines: Collection[Machine]) -> None:
-    """Every store is what its node's memory says, with everything recomputed; none of these is kept out by another."""
+    """Every store is what its node's memory says, with everything recomputed, and its chain is lawful; none of these is
+    kept out by another."""
     honest = {machine.ip for machine in machines}
     honest |= {m.resident.profile.identity.public.hex() for m in machines if isinstance(m.resident, Host)}
     for machine in machines:
         if not isinstance(machine.resident, Host):
             continue
         host = machine.resident
-        for wrong in discrepancies(host):
+        for wrong in (*discrepancies(host), *flaws(host.chain(), host.network)):
             raise LawBrokenError(f"{machine}: {wrong}")
         for banned in host.node.banned(machine.now):
             if banned.subject in honest:
@@ -155,9 +235,9 @@ def keys_of(machine: Machine) -> list[Key]:
     return found
 
 
-def check_promises(promises: Promises, machines: Iterable[Machine], *, alone: bool = True) -> None:
-    """Everything acknowledged is on every best chain exactly once; nothing is there twice, nor, if these machines are
-    `alone` in their world, out of nowhere."""
+def check_promises(promises: Promises, machines: Iterable[Machine], made: Container[Key] = ()) -> None:
+    """Everything acknowledged is on every best chain exactly once; nothing is there twice, nor out of nowhere: what
+    others have `made` they have put there themselves."""
     for machine in machines:
         if not isinstance(machine.resident, Host):
             continue
@@ -168,8 +248,8 @@ def check_promises(promises: Promises, machines: Iterable[Machine], *, alone: bo
         twice = [key for key, count in counts.items() if count > 1]
         if twice:
             raise LawBrokenError(f"{machine} has {len(twice)} posts twice, {shown(twice[0], promises)}")
-        strange = [key for key in counts if key not in promises.posted]
-        if alone and strange:
+        strange = [key for key in counts if key not in promises.posted and key not in made]
+        if strange:
             raise LawBrokenError(f"{machine} has what nobody posted, {shown(strange[0], promises)}")
 
 

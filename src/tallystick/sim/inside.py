@@ -35,7 +35,8 @@ def held(host: Host) -> Iterator[Held]:
     yield from _of_syncs(node, limits)
     relay, wanted = node._relay, node._relay._wanted
     yield Held("records wanted", wanted._count, limits.wanted_records)
-    yield Held("records asked for", len(wanted._asked), limits.wanted_records)
+    asked = limits.records_per_request * len(node._peers._sessions)
+    yield Held("records asked for", len(wanted._asked), asked)  # also what was announced and had to make room
     yield Held("records lacking data", len(relay._lacking), limits.wanted_records)
     yield Held("records whose data is asked for", len(relay._incomplete), limits.wanted_records)
     yield Held("bytes of the pool that came from peers", relay._pool._foreign_bytes, limits.pool_foreign_bytes)
@@ -51,6 +52,7 @@ def _of_peers(node: Node, limits: Limits) -> Iterator[Held]:
     peers = node._peers
     standing, circle = peers._standing, peers.circle
     yield Held("addresses", len(circle), limits.addresses)
+    yield Held("addresses of one source", max(circle._book._told.values(), default=0), limits.addresses_per_source)
     yield Held("addresses dialled", len(list(circle.redial)), 2 * limits.peer_addresses)
     yield Held("connections chosen", len(circle._outbound._slots), limits.outbound_peers)
     yield Held("addresses discouraged", len(standing._addresses), limits.discouraged_addresses)

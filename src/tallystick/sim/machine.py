@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, get_args
 
 from tallystick.chain.writes import Write
-from tallystick.errors import StoreError
+from tallystick.errors import StoreFullError
 from tallystick.node.effects import Effect, SaveAddresses
 from tallystick.node.inputs import Input, Now, PeerSaid, Tick
 from tallystick.sim.clock import Clock
@@ -131,7 +131,7 @@ class Machine:
         """Of messages that left it."""
 
         self.doom: Doom | None = None
-        self.failure: StoreError | None = None
+        self.failure: StoreFullError | None = None
         """Why the process stopped by itself."""
 
         self._rim = rim
@@ -257,7 +257,7 @@ class Machine:
                 self._let_out()
         except DiedError:
             self._die()
-        except StoreError as failure:
+        except StoreFullError as failure:
             self._fail(failure)
         finally:
             self._is_working = False
@@ -311,7 +311,7 @@ class Machine:
             self._let_out()
         except DiedError:
             self._die()
-        except StoreError as failure:
+        except StoreFullError as failure:
             self._fail(failure)
         finally:
             self._is_working = False
@@ -345,8 +345,9 @@ class Machine:
         self.resident.rollback()
         self._ends("dies", said_goodbye=False)
 
-    def _fail(self, failure: StoreError) -> None:
-        """The disk refused: stop, as the runner does. Nothing of the batch was promised to anybody."""
+    def _fail(self, failure: StoreFullError) -> None:
+        """The disk is full: stop, as the runner does. Nothing of the batch was promised to anybody. Whatever else a
+        store refuses is a fault of the node, and ends the run."""
         self.resident.rollback()
         self.failure = failure
         self._ends(f"stops: {failure}", said_goodbye=True)

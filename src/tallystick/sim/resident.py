@@ -7,7 +7,7 @@ It is told what happens, one event at a time, and answers what is to be done; th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tallystick.chain.writes import Write
 from tallystick.node.effects import Effect
@@ -20,6 +20,9 @@ class Resident:
 
     dialects: frozenset[Dialect] = frozenset(Dialect)
     """What it speaks; two who both speak the native one do."""
+
+    made: Collection[str | bytes] = ()
+    """What it put on the chain by itself, without anybody posting it: texts, or leaves of records."""
 
     def start(self, now: Now) -> None:
         """The process starts, and knows what is durable. Called before anything else, and after every end."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tallystick.errors import Rule
-from tallystick.sim.checkers import Blame, Insides, LawBrokenError, check_promises, check_soundness, tips
+from tallystick.sim.checkers import Blame, Course, Insides, LawBrokenError, check_promises, check_soundness, tips
 from tallystick.sim.faults import Faults
 from tallystick.sim.host import Host
 from tallystick.sim.inside import Held
@@ -65,6 +65,9 @@ class Outcome:
     excused: Mapping[Rule, int] = field(default_factory=dict)
     """Honest nodes that seemed slow, by rule."""
 
+    deserved: Mapping[Rule, int] = field(default_factory=dict)
+    """Faulty peers that were hung up on, by rule."""
+
     most: Mapping[str, Held] = field(default_factory=dict)
     """The most that any node held of anything."""
 
@@ -77,9 +80,10 @@ class Scenario:
         self.configuration = configuration
         self.world = world or build(configuration)
         self.promises = Promises(self.world)
-        self.blame = Blame(may_be_slow=configuration.may_be_slow)
+        faulty_ips = {machine.ip for machine in self.world.machines if not machine.is_honest}
+        self.blame = Blame(may_be_slow=configuration.may_be_slow, faulty_ips=faulty_ips)
         self.insides = Insides()
-        self.world.watchers += [self.promises, self.blame, self.insides]
+        self.world.watchers += [self.promises, self.blame, self.insides, Course()]
         honest = [machine for machine in self.world.machines if machine.is_honest]
         self.honest = honest
         self.hosts = [machine for machine in honest if isinstance(machine.resident, Host)]
@@ -167,8 +171,9 @@ class Scenario:
         """What must hold in the end."""
         for machine in self.hosts:
             self.insides.look(machine)
+        made = {key for machine in self.world.machines for key in machine.resident.made}
         check_soundness(self.honest)
-        check_promises(self.promises, self.honest, alone=len(self.honest) == len(self.world.machines))
+        check_promises(self.promises, self.honest, made)
 
     def _outcome(self, healed_ms: int) -> Outcome:
         world = self.world
@@ -185,6 +190,7 @@ class Scenario:
             sent_bytes=world.links.sent_bytes,
             looks=self.insides.looks,
             excused=dict(self.blame.excused),
+            deserved=dict(self.blame.deserved),
             most=self.insides.most,
         )
 

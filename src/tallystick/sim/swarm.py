@@ -8,7 +8,7 @@ nodes there are, who dials whom, what they speak, how small their limits are, wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tallystick.model.limits import Limits
@@ -19,6 +19,7 @@ from tallystick.sim.chance import Chance, happens, stream
 from tallystick.sim.clock import WALL_MS, Clock
 from tallystick.sim.conditions import Line, everywhere
 from tallystick.sim.faults import QUIET, Fault, What, draw
+from tallystick.sim.faulty.cast import Faulty, address_for, draw_faulty, hemmed_in, move_in
 from tallystick.sim.host import Host
 from tallystick.sim.identity import draw_identity
 from tallystick.sim.workload import Demand
@@ -93,12 +94,20 @@ class Configuration:
     discover: bool = False
     demand: Demand = field(default_factory=Demand)
     faults: Sequence[Fault] = field(repr=False, default=())
+    faulty: Sequence[Faulty] = ()
+    """Who lives there beside the nodes."""
+
     during_ms: int = 60_000
     """How long faults and posts go on."""
 
     @property
     def nodes(self) -> int:
         return len(self.dials)
+
+    @property
+    def native(self) -> Sequence[int]:
+        """Nodes that speak the native dialect."""
+        return [node for node in range(self.nodes) if node not in self.books | self.classic_only]
 
     @property
     def may_be_slow(self) -> bool:
@@ -132,7 +141,7 @@ def draw_configuration(seed: int, kind: Kind) -> Configuration:
     wrong_clock_ms = chance.choice([5_000, 60_000, 300_000])
     is_small = happens(chance, 0.5)
     small = SMALL_SEALED if is_sealed else SMALL_CLASSIC
-    return Configuration(
+    drawn = Configuration(
         seed=seed,
         network=network,
         dials=draw_dials(chance, nodes, books),
@@ -155,6 +164,12 @@ def draw_configuration(seed: int, kind: Kind) -> Configuration:
         ),
         during_ms=during_ms,
     )
+    return with_faulty(drawn, draw_faulty(stream(seed, f"faulty {kind}"), drawn.native, is_sealed=is_sealed))
+
+
+def with_faulty(configuration: Configuration, faulty: Sequence[Faulty]) -> Configuration:
+    """The same with these in it, and with as little room as it takes for them to do harm."""
+    return replace(configuration, faulty=faulty, limits=hemmed_in(configuration.limits, faulty))
 
 
 def draw_dials(chance: Chance, nodes: int, books: frozenset[int] = frozenset()) -> list[list[int]]:
@@ -214,7 +229,7 @@ def build(configuration: Configuration) -> World:
             draw_identity(world.stream(f"key {node}"), is_stub=False),
             agent="tallystick/sim",
             listen_port=3001 if each.discover else 0,
-            dial=tuple(map(address_of, each.dials[node])),
+            dial=(*_faulty_of(each, node), *map(address_of, each.dials[node])),
             discover=each.discover,
             classic=not each.is_sealed,
             mines=node in each.miners,
@@ -222,4 +237,11 @@ def build(configuration: Configuration) -> World:
         dialects = frozenset({Dialect.CLASSIC}) if node in each.classic_only else frozenset(Dialect)
         host = Host(each.network, each.limits, profile, world.stream(f"entropy {node}"), dialects=dialects)
         world.add(host, clock=clock, commit_us=each.commit_us[node] if each.commit_us else 0)
+    move_in(world, each.faulty, each.network, each.limits, each.during_ms)
     return world
+
+
+def _faulty_of(each: Configuration, node: int) -> Sequence[str]:
+    """Where the faulty ones are that the operator of a node has named, before anybody else."""
+    known = [at for at, faulty in enumerate(each.faulty) if node in faulty.dialled_by]
+    return [address_for(each.faulty, at, each.nodes) for at in known]

@@ -34,7 +34,7 @@ class Watcher(Protocol):
     """Somebody who is told what machines do."""
 
     def done(self, machine: Machine, effect: Effect) -> None:
-        """A machine did this; what led to it is durable."""
+        """A machine does this; what led to it is durable."""
 
     def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
         """A machine took these, what they wrote is durable, and everything else they led to is done."""
@@ -87,12 +87,14 @@ class World:
         clock: Clock | None = None,
         commit_us: int = 0,
         is_honest: bool = True,
+        ip: str | None = None,
     ) -> Machine:
-        """A machine for somebody to live on, at `address_of` its number; `start` it when the time has come."""
+        """A machine for somebody to live on, at this numeric address, by default at `address_of` its number; `start` it
+        when the time has come."""
         number = len(self.machines)
         machine = Machine(
             number,
-            ip_of(number),
+            ip or ip_of(number),
             resident,
             clock or Clock(),
             rim=self,
@@ -133,11 +135,11 @@ class World:
     # --- what machines do (`machine.Rim`) ------------------------------------------------------
 
     def perform(self, machine: Machine, effect: Effect) -> None:
+        for watcher in self.watchers:  # before anything comes of it: afterwards a connection may be gone
+            watcher.done(machine, effect)
         perform = self._perform.get(type(effect))
         if perform is not None:
             perform(machine, effect)
-        for watcher in self.watchers:
-            watcher.done(machine, effect)
 
     def stepped(self, machine: Machine, batch: Sequence[Input], writes: Sequence[Write]) -> None:
         for event in batch:
