@@ -319,6 +319,20 @@ def test_a_block_that_could_not_be_passed_on_is_refused_however_it_comes() -> No
         assert is_dropped(peer, Rule.MESSAGE_WITHIN_SIZE, Close.MESSAGE_TOO_BIG)
 
 
+def test_what_came_before_a_broken_block_is_kept() -> None:
+    """It is on the chain in memory as soon as it is taken: were its write forgotten for what came after it, the store
+    would refuse whatever follows."""
+    node, theirs = Player(), chain(2)
+    peer = NativePeer(node, chain=[GENESIS]).joins()
+    peer.announces(*theirs[1:])
+    request = peer.takes(GetBlocks)
+    peer.says(Blocks(request.id, (whole_of(theirs[1]), whole_of(forged(theirs[2]))), ()))
+    assert is_dropped(peer, Rule.HASH_MATCHES_CONTENT, Close.INVALID)
+    assert node.chain() == theirs[:2]
+    node.tell(Post(1, "ours"))
+    assert [block.data for block in node.chain()[2:]] == ["ours"]
+
+
 def test_an_announced_block_is_asked_for_once() -> None:
     node = Player()
     first, second = NativePeer(node, "first").joins(), NativePeer(node, "second").joins()

@@ -84,18 +84,22 @@ class Arrivals:
 
     def got_blocks(
         self, peer: int, session: NativeSession, request: GetBlocks, reply: Blocks, moment: Moment
-    ) -> list[Effect]:
-        """The answer to `announced`. Raises RuleViolation."""
+    ) -> tuple[list[Effect], RuleViolation | None]:
+        """The answer to `announced`: what it leads to, and the rule that one of its blocks breaks, if one does. Those
+        before it are part of our chain by then, whoever sent them. Raises RuleViolation for an answer that is none."""
         if self._wanted is not None and (self._wanted.peer, self._wanted.number) == (peer, request.id):
             self._wanted = None
         blocks = [self._engine.read(block) for block in reply.blocks]
         _check_fits(request, reply, blocks)
         effects: list[Effect] = []
         for block in blocks:
-            effects += self._take(peer, session, block, moment)
+            try:
+                effects += self._take(peer, session, block, moment)
+            except RuleViolation as broken:
+                return effects, broken
             if has_switched(effects):
                 break  # the view does not show it; what is left is fetched if it is missed
-        return effects
+        return effects, None
 
     def _take(self, peer: int, session: NativeSession, block: Unchecked, moment: Moment) -> list[Effect]:
         """A single block. What links to nothing we have, or leaves our chain far back, is fetched with what is before

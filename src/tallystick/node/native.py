@@ -315,7 +315,8 @@ class NativeTalk:
             case GetHeaders(), Headers():
                 return self._got_headers(peer, session, request, reply, moment)
             case GetBlocks(), Blocks():
-                return self._arrivals.got_blocks(peer, session, request, reply, moment)
+                effects, broken = self._arrivals.got_blocks(peer, session, request, reply, moment)
+                return effects if broken is None else [*effects, *self._react(peer, broken, moment)]
             case GetSurvey(), Survey():
                 return self._got_survey(peer, request, reply, moment)
             case GetRecords(), Records():
