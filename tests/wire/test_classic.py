@@ -98,6 +98,18 @@ def test_queries_are_read() -> None:
     assert classic.decode(b' {"type":1}\n') == classic.QueryAll()
 
 
+def test_data_that_is_null_is_no_data() -> None:
+    """Some kin of the book's node write it in every query; for that nobody is to be refused for a day."""
+    assert classic.decode(b'{"type": 0, "data": null}') == classic.QueryLatest()
+    assert classic.decode(b'{"data":null,"type":1}') == classic.QueryAll()
+    for text, why in (
+        (b'{"type": 2, "data": null}', "no message has type 2 without data"),
+        (b'{"type": 0, "data": null, "data": null}', "twice"),
+    ):
+        with pytest.raises(RuleViolation, match=why):
+            classic.decode(text)
+
+
 def test_a_timestamp_may_be_a_string_as_in_pynaivechain() -> None:
     message = classic.decode(response_of("[" + a_block(timestamp='"1465154705"') + "]"))
     assert isinstance(message, classic.Response)

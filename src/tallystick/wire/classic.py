@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, UncheckedBlock
@@ -46,7 +47,8 @@ Message = QueryLatest | QueryAll | Response
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: int
-    data: str | None = None
+    data: str | UnsetType | None = UNSET
+    """Null is none: some kin of the book's node write it in queries."""
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
@@ -65,16 +67,18 @@ def decode(text: bytes) -> Message:
     """
     try:
         envelope = _ENVELOPE.decode(text)
-        _refuse_duplicate_keys(text.decode(), 1 if envelope.data is None else 2)
-        if envelope.type == 0 and envelope.data is None:
-            return QueryLatest()
-        if envelope.type == 1 and envelope.data is None:
-            return QueryAll()
-        if envelope.type == 2 and envelope.data is not None:  # noqa: PLR2004 - the three types are the dialect
-            return Response(decode_blocks(envelope.data))
+        _refuse_duplicate_keys(text.decode(), 1 if envelope.data is UNSET else 2)
+        match envelope.type, envelope.data:
+            case 0, None | UnsetType():
+                return QueryLatest()
+            case 1, None | UnsetType():
+                return QueryAll()
+            case 2, str() as blocks:
+                return Response(decode_blocks(blocks))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise _malformed(str(error)) from error
-    raise _malformed(f"no message has type {envelope.type} {'with' if envelope.data is not None else 'without'} data")
+    with_data = "with" if isinstance(envelope.data, str) else "without"
+    raise _malformed(f"no message has type {envelope.type} {with_data} data")
 
 
 def decode_blocks(text: str) -> list[UncheckedBlock]:
