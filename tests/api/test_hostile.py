@@ -19,6 +19,7 @@ HOST = b"Host: localhost\r\n"
 POST = b"POST /mineBlock HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = b'{"data": "x"}'
 CLOSE = b"Connection: close\r\n"
+LAST = b"\r\n0\r\n\r\n"
 
 
 def statuses(received: bytes) -> list[int]:
@@ -86,6 +87,14 @@ def statuses(received: bytes) -> list[int]:
         pytest.param(
             POST + b"Transfer-Encoding: chunked\r\n\r\nd\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n", 400, id="trailers"
         ),
+        pytest.param(
+            POST + b"Transfer-Encoding: chunked\r\n\r\nd;a\nb\r\n" + BODY + LAST, 400, id="LF in a chunk extension"
+        ),
+        pytest.param(
+            POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + BODY[:5] + b"\r\n8;\n\r\n" + BODY[5:] + LAST,
+            400,
+            id="LF in the extension of the second chunk",
+        ),
         pytest.param(POST + b"Expect: miracles\r\nContent-Length: 13\r\n\r\n" + BODY, 417, id="unknown expectation"),
     ],
 )
@@ -106,6 +115,33 @@ def test_malformed_requests_are_answered_once_and_bounded(
             assert (await node.client.get("/health")).status_code == 200
 
     run(main(), loop)
+
+
+@pytest.mark.parametrize("field", [b"X: a\nContent-Length: 49", b"X: a\r\n folded"])
+def test_what_follows_a_head_that_can_be_read_in_two_ways_is_no_request(field: bytes) -> None:
+    """Whoever ends lines at a lone line feed sees a body there, and would take our second answer for that of his next
+    request (RFC 9112, sections 2.2 and 11.2)."""
+
+    async def main() -> None:
+        async with serving() as node:
+            second = b"GET /status HTTP/1.1\r\n" + HOST + b"\r\n"
+            received = await node.raw(b"GET / HTTP/1.1\r\n" + HOST + field + b"\r\n\r\n" + second)
+            assert statuses(received) == [400]
+            assert b"connection: close" in received
+
+    run(main())
+
+
+def test_the_first_chunk_of_a_body_that_was_waited_for_is_looked_at_too() -> None:
+    async def main() -> None:
+        async with serving() as node:
+            head = POST + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+            received = await node.raw(head + b"d;a\nb\r\n" + BODY + LAST)
+            assert statuses(received) == [100, 400]
+            received = await node.raw(head.replace(b"\r\n", b"\r\n" + CLOSE, 1) + b"d\r\n" + BODY + LAST)
+            assert statuses(received) == [100, 200]
+
+    run(main())
 
 
 def test_a_body_in_chunks_is_a_body() -> None:

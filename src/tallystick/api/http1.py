@@ -2,7 +2,8 @@
 
 If two programs on the way of a request read its length differently, one can be made to see a second
 request in the body of the first (request smuggling, RFC 9112, section 11.2). Python's `int` takes blanks,
-`0x` and digits of every script for a length, and Sanic does not look at what stands between two chunks.
+`0x` and digits of every script for a length, and Sanic does not look at what stands between two chunks, nor at what
+follows the size of one, where a lone line feed ends the line for some and not for others.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ from typing import Final
 
 from sanic.exceptions import BadRequest
 from sanic.http import Http
+from sanic.http.http1 import HTTP_CONTINUE
 
 _LENGTH: Final = {10: re.compile(r"[0-9]{1,16}"), 16: re.compile(r"[0-9A-Fa-f]{1,12}")}
 _CRLF: Final = b"\r\n"
+
+_CHUNK_HEAD: Final = re.compile(rb"\r\n[0-9A-Fa-f]+(?:;[\t -~\x80-\xff]*)?\r\n")
+"""The end of what came before, then the size of a chunk, and extensions that nobody looks at (section 7.1.1)."""
+
+_CHUNK_HEAD_BYTES: Final = 64
+"""A longer one is refused while it is incomplete. Sanic has the same limit."""
 
 
 class StrictHttp(Http):
@@ -28,16 +36,26 @@ class StrictHttp(Http):
         return int(value, base)
 
     async def read(self) -> bytes | None:
-        """Some bytes of the body. Each chunk must end where its size said."""
+        """Some bytes of the body. Each chunk must end where its size said, and begin with a line that reads one way."""
         chunked: object = self.request_body  # Sanic writes a word where its types announce bytes
-        if chunked == "chunked" and self.request_bytes_left == 0 and not self.expecting_continue:
-            while len(self.recv_buffer) < len(_CRLF):
-                await self._receive_more()
-            if not self.recv_buffer.startswith(_CRLF):
+        if chunked == "chunked" and self.request_bytes_left == 0:
+            if self.expecting_continue:
+                self.expecting_continue = False
+                await self._send(HTTP_CONTINUE)
+            if not await self._chunk_begins():
                 self.keep_alive = False
                 self.request_body = None  # there is no telling where the next request would begin
                 raise BadRequest("Bad chunked encoding")
         return await super().read()
+
+    async def _chunk_begins(self) -> bool:
+        """Wait for the line that a chunk begins with. Is it one?"""
+        buffer = self.recv_buffer
+        while _CRLF.startswith(buffer):
+            await self._receive_more()
+        while buffer.startswith(_CRLF) and buffer.find(_CRLF, len(_CRLF)) < 0 and len(buffer) <= _CHUNK_HEAD_BYTES:
+            await self._receive_more()
+        return _CHUNK_HEAD.match(buffer) is not None
 
     async def head_response_ignored(self, data: bytes, end_stream: bool) -> None:  # type: ignore[override]  # noqa: FBT001 - Sanic awaits it, and forgot the async
         """What an answer to HEAD does with a body: nothing."""

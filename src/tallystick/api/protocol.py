@@ -172,6 +172,8 @@ class NodeProtocol(HttpProtocol):
         try:
             self._desk.gate.judge(head)
         except Refusal as refusal:
+            if refusal.fault is Fault.BAD_REQUEST:
+                self._http.keep_alive = False  # who reads this head otherwise may see another request behind it
             if refusal.fault is Fault.TOKEN_NEEDED and head.authorizations:
                 await asyncio.sleep(self._desk.limits.wrong_token_ms / SECOND_MS)
             self._served += 1
