@@ -10,8 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick.errors import StoreCorruptError
 from tallystick.storage.database import Database
-from tallystick.storage.spans import Piece, Span, cut, divided, joined, merged, put, put_on, total, touching
+from tallystick.storage.spans import (
+    COUNT_MAX,
+    Piece,
+    Span,
+    checked,
+    cut,
+    divided,
+    joined,
+    merged,
+    put,
+    put_on,
+    total,
+    touching,
+)
 
 PLACES = st.lists(st.integers(1, 60), max_size=30)
 SPANS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 9)), max_size=12)
@@ -78,3 +92,12 @@ def test_a_table_of_spans_gives_what_is_asked_for_and_keeps_the_rest(
     assert places_of(database.all("SELECT * FROM kept")) == places_of(pieces) - places_of(spans)
     put(database, "kept", taken)
     assert places_of(database.all("SELECT * FROM kept")) == places_of(pieces)
+
+
+@pytest.mark.parametrize(
+    "row", [(1, 0), (-1, 1), (1, None), (b"1", 1), (1, 1.0), (1, COUNT_MAX + 1), (2**63 - 1, 1), (1, 1, "x")]
+)
+def test_what_a_disk_made_of_a_span_is_no_span(database: Database, row: tuple[object, ...]) -> None:
+    assert checked(database, [(1, 1, 5)]) == [(1, 1, 5)]
+    with pytest.raises(StoreCorruptError, match="who holds which records"):
+        checked(database, [(1, 1, 5), row])

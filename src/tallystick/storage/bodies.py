@@ -123,6 +123,8 @@ class SealedBodies:
             fields = read_header(content.header, len(self._genesis.seal))
         except (TypeError, ValueError, RuleViolation):
             raise damaged(index) from None
+        if (fields.index, fields.timestamp) != (index, timestamp) or fields.previous_hash.hex() != previous:
+            raise damaged(index)
         records = tuple(read_spans(database, content.spans, index))
         return SealedBlock(
             index,
@@ -154,9 +156,9 @@ class SealedBodies:
             and root_of(content.head.edge) == fields.log_root
         )
 
-    def _links(self, index: int, key: Any, timestamp: Any, parent: Any) -> str:  # noqa: ANN401 - a disk may hold anything
+    def _links(self, index: Any, key: Any, timestamp: Any, parent: Any) -> str:  # noqa: ANN401 - a disk may hold anything
         """The parent's hash, once the columns are of the right kind."""
-        if key.__class__ is not bytes or timestamp.__class__ is not int:
+        if not index.__class__ is timestamp.__class__ is int or key.__class__ is not bytes:
             raise damaged(index)
         if parent.__class__ is bytes:
             return str(parent.hex())

@@ -15,7 +15,7 @@ from tallystick.model import tiles
 from tallystick.model.log import HASH_BYTES, ReadHashes
 from tallystick.model.tiles import TILE_HASHES, Tile
 from tallystick.storage.database import Database
-from tallystick.storage.spans import Span, merged
+from tallystick.storage.spans import Span, checked, merged
 
 LEVEL_SHIFT: Final = 48
 """A tile's key in the table is its level above its index."""
@@ -28,13 +28,17 @@ def tile_key(level: int, number: int) -> int:
 
 def size(database: Database) -> int:
     """Entries of the log."""
-    row = database.one("SELECT position + count FROM logged ORDER BY position DESC LIMIT 1")
-    return 0 if row is None else int(row[0])
+    row = database.one("SELECT first, count, position FROM logged ORDER BY position DESC LIMIT 1")
+    if row is None:
+        return 0
+    ((_, count, position),) = checked(database, [row])
+    return int(position + count)
 
 
 def leave(database: Database, first: int, end: int) -> list[Span]:
     """Take the spans at positions `first .. end - 1` out of the log. Returns them merged."""
-    spans = merged(database.all("SELECT first, count FROM logged WHERE position >= ? AND position < ?", (first, end)))
+    rows = database.all("SELECT first, count FROM logged WHERE position >= ? AND position < ?", (first, end))
+    spans = merged(checked(database, rows))
     database.write("DELETE FROM logged WHERE position >= ? AND position < ?", (first, end))
     return spans
 

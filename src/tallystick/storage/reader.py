@@ -185,7 +185,7 @@ class SqliteReader:
             lowest = self._database.one(
                 "SELECT idx, previous_hash FROM side WHERE run = ? ORDER BY idx LIMIT 1", (run,)
             )
-            if lowest is None or not isinstance(lowest[0], int):
+            if lowest is None or not isinstance(lowest[0], int) or not 0 < lowest[0] <= INDEX_MAX:
                 raise StoreCorruptError(f"The branches in {self._database.path} are damaged. Run verify.")
             index, parent = lowest
             row = self._database.one("SELECT run FROM side WHERE hash = ?", (parent,))

@@ -26,7 +26,7 @@ from tallystick.storage.database import Database
 from tallystick.storage.record_rows import insert, measured, read_leaves, stored
 from tallystick.storage.rows import damaged
 from tallystick.storage.schema import read_count
-from tallystick.storage.spans import Piece, Span, cut, divided, joined, merged, put, put_on, total, touching
+from tallystick.storage.spans import Piece, Span, checked, cut, divided, joined, merged, put, put_on, total, touching
 
 AT_ONCE: Final = 10_000
 """Records that are moved, or removed, in one go; a block may hold more, and is one go then."""
@@ -110,7 +110,7 @@ class RecordHoldings:
             "SELECT first, count, side FROM aside WHERE staged > 0 AND first > ? ORDER BY first LIMIT ?",
             (after, self._limits.view_page),
         ):
-            after = rows[-1][0]
+            after = checked(self._database, rows)[-1][0]
             self._database.write_many(
                 "UPDATE aside SET staged = 0 WHERE first = ?", [(first,) for first, _, side in rows if side]
             )

@@ -229,11 +229,11 @@ def records_of(database: Database, header_at: HeaderAt, id: str, most: int) -> l
     )
     shown = []
     for place, *columns, pooled, index, position, held in rows:
-        record = to_record(columns)
         if index is not None:
-            shown.append(Shown(record, place, header_at(index), position, Placed.CHAIN))
+            header = header_at(_whole(index, columns[0]))
+            shown.append(Shown(to_record(columns), place, header, _whole(position, columns[0]), Placed.CHAIN))
         elif pooled or held:
-            shown.append(Shown(record, place, None, None, Placed.POOL if pooled else Placed.ASIDE))
+            shown.append(Shown(to_record(columns), place, None, None, Placed.POOL if pooled else Placed.ASIDE))
     return shown
 
 
@@ -254,6 +254,13 @@ def log_page(database: Database, header_at: HeaderAt, after: int, count: int, si
             if shown and size_bytes < 0:
                 break
             if index not in headers:
-                headers[index] = header_at(index)
-            shown.append(Shown(record, place, headers[index], position, Placed.CHAIN))
+                headers[index] = header_at(_whole(index, record.id))
+            shown.append(Shown(record, place, headers[index], _whole(position, record.id), Placed.CHAIN))
     return shown
+
+
+def _whole(value: Any, id: object) -> int:  # noqa: ANN401 - a disk may hold anything
+    """A number that the log says of a record. Raises StoreCorruptError when it is none."""
+    if value.__class__ is not int:
+        raise damaged_record(id)
+    return int(value)

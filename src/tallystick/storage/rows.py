@@ -24,24 +24,27 @@ def asked_key(hash: str) -> bytes | None:
     return bytes.fromhex(hash) if _HASH.fullmatch(hash) else None
 
 
-def to_block(index: int, key: Any, timestamp: Any, data: Any, parent: Any) -> Block:  # noqa: ANN401 - a disk may hold anything
+def to_block(index: Any, key: Any, timestamp: Any, data: Any, parent: Any) -> Block:  # noqa: ANN401 - a disk may hold anything
     """A block from its columns and the key of its parent (None for genesis). Raises StoreCorruptError."""
-    if key.__class__ is not bytes or data.__class__ is not str or timestamp.__class__ is not int:
+    are_numbers = index.__class__ is timestamp.__class__ is int
+    if not are_numbers or key.__class__ is not bytes or data.__class__ is not str:
         raise damaged(index)
     previous = parent.hex() if parent.__class__ is bytes else _no_parent(index, parent)
     return Block(data, key.hex(), index, previous, timestamp)
 
 
-def to_header(index: int, key: Any, timestamp: Any, parent: Any) -> Header:  # noqa: ANN401 - likewise
+def to_header(index: Any, key: Any, timestamp: Any, parent: Any) -> Header:  # noqa: ANN401 - likewise
     """A header, likewise. Raises StoreCorruptError."""
-    if key.__class__ is not bytes or timestamp.__class__ is not int:
+    if not index.__class__ is timestamp.__class__ is int or key.__class__ is not bytes:
         raise damaged(index)
     previous = parent.hex() if parent.__class__ is bytes else _no_parent(index, parent)
     return Header(index, key.hex(), previous, timestamp)
 
 
-def damaged(index: int) -> StoreCorruptError:
-    """The error of a block whose row cannot be one."""
+def damaged(index: object) -> StoreCorruptError:
+    """The error of a block whose row cannot be one; its index may be what is damaged."""
+    if not isinstance(index, int):
+        return StoreCorruptError("A block beside the chain is damaged on disk. Run verify, then restore a backup.")
     return StoreCorruptError(f"Block {index} is damaged on disk. Run verify, then restore a backup.", index)
 
 

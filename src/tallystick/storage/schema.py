@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Final
 
 from tallystick.errors import StoreCorruptError, StoreError, StoreVersionError
+from tallystick.model.block import INDEX_MAX
 from tallystick.model.network import Network
 from tallystick.model.sealed import AnyBlock, SealedBlock
 from tallystick.storage.content import encode
@@ -231,15 +232,18 @@ def read_meta(database: Database, key: str) -> str | int:
 
 
 def read_count(database: Database, key: str) -> int:
-    """A number of the table `meta`. Raises StoreCorruptError."""
+    """A number of the table `meta`: of blocks, records or bytes, or `NOTHING_INDEXED`. Raises StoreCorruptError."""
     value = read_meta(database, key)
-    if not isinstance(value, int):
-        raise StoreCorruptError(f"{database.path} has a setting {key!r} that is no number. Restore it from a backup.")
+    if not isinstance(value, int) or not NOTHING_INDEXED <= value <= INDEX_MAX:
+        raise StoreCorruptError(f"{database.path} has a setting {key!r} that cannot be. Restore it from a backup.")
     return value
 
 
 def write_meta(database: Database, key: str, value: str | int) -> None:
-    """Change a value of the table `meta`, as part of the running transaction."""
+    """Change a value of the table `meta`, as part of the running transaction. Raises StoreError, StoreCorruptError when
+    it is a count that no ledger comes to: then what was counted is damaged."""
+    if isinstance(value, int) and abs(value) > INDEX_MAX:
+        raise StoreCorruptError(f"{database.path} is damaged where it counts ({key}). Restore it from a backup.")
     database.write("UPDATE meta SET value = ? WHERE key = ?", (value, key))
 
 

@@ -125,7 +125,9 @@ def _run_ending_with(database: Database, key: bytes) -> int | None:
            WHERE s.hash = ? AND s.idx = (SELECT max(r.idx) FROM side r WHERE r.run = s.run)""",
         (key,),
     )
-    return None if row is None else int(row[0])
+    if row is not None and not isinstance(row[0], int):
+        raise StoreCorruptError(f"The branches in {database.path} are damaged. Run verify.")
+    return None if row is None else row[0]
 
 
 def add_tip(database: Database, key: bytes) -> None:

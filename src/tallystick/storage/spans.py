@@ -8,10 +8,12 @@ Spans of one table are disjoint, and what they say of their records stands in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from tallystick.errors import StoreCorruptError
+from tallystick.model.block import INDEX_MAX
 from tallystick.storage.database import Database
 
 Span = tuple[int, int]
@@ -19,6 +21,9 @@ Span = tuple[int, int]
 
 Piece = tuple[int, ...]
 """A span, and what its table says of it."""
+
+COUNT_MAX: Final = 2**32 - 1
+"""A span is no longer: blocks name theirs in four bytes (`content`)."""
 
 
 # --- arithmetic ------------------------------------------------------------------------------------
@@ -101,19 +106,30 @@ _ENCODER: Final = msgspec.json.Encoder()
 # --- tables of spans -------------------------------------------------------------------------------
 
 
+def checked(database: Database, rows: Sequence[Any]) -> list[Any]:
+    """Rows that begin with a span, as they are. Raises StoreCorruptError when one does not, or holds anything but whole
+    numbers: a disk may hold anything, and whoever counts places up to a number without end never comes to one."""
+    for row in rows:
+        is_whole = all(value.__class__ is int for value in row)
+        if not is_whole or not 0 <= row[0] <= INDEX_MAX or not 0 < row[1] <= COUNT_MAX:
+            raise StoreCorruptError(f"{database.path} is damaged where it says who holds which records. Run verify.")
+    return list(rows)
+
+
 def touching(database: Database, table: str, spans: Sequence[Span]) -> list[Piece]:
     """The rows of a table of spans that share a place with merged `spans`, in ascending order."""
     if not spans:
         return []
     if len(spans) == 1:
         first, count = spans[0]
-        return database.all(
+        rows = database.all(
             f"""SELECT * FROM {table} t
                 WHERE t.first < ?2 AND t.first + t.count > ?1
                   AND t.first >= coalesce((SELECT max(o.first) FROM {table} o WHERE o.first <= ?1), ?1)
                 ORDER BY t.first""",  # noqa: S608 - our own tables
             (first, first + count),
         )
+        return checked(database, rows)
     rows = database.all(
         f"""WITH {ASKED}
             SELECT t.* FROM asked CROSS JOIN {table} t
@@ -122,7 +138,7 @@ def touching(database: Database, table: str, spans: Sequence[Span]) -> list[Piec
                                       asked.start)""",  # noqa: S608 - likewise
         (as_json(spans),),
     )
-    return sorted(set(rows))
+    return sorted(set(checked(database, rows)))
 
 
 def cut(database: Database, table: str, spans: Sequence[Span]) -> list[Piece]:
@@ -149,6 +165,8 @@ def put_on(database: Database, table: str, piece: Piece) -> None:
     """Add a span to a table, as part of the one that ends where it begins if that says the same."""
     first, count, *said = piece
     before = database.one(f"SELECT * FROM {table} WHERE first < ? ORDER BY first DESC LIMIT 1", (first,))  # noqa: S608 - likewise
+    if before is not None:
+        checked(database, [before])
     if before is not None and before[0] + before[1] == first and list(before[2:]) == said:
         database.write(f"UPDATE {table} SET count = count + ? WHERE first = ?", (count, before[0]))  # noqa: S608 - likewise
     else:

@@ -94,15 +94,17 @@ def _silent(_done: int, _all: int) -> None:
 def _check_side(ledger: Database, kind: Check) -> int:
     """How many side blocks there are, once all are found sound and accounted for. Raises StoreCorruptError."""
     count = size = 0
-    columns = f"s.idx, s.previous_hash, s.timestamp, {DATA}, s.hash, s.bytes, s.mark"
+    columns = f"s.idx, s.previous_hash, s.timestamp, {DATA}, s.hash, s.bytes, s.mark, s.run"
     with ledger.each(f"SELECT {columns} FROM side s ORDER BY s.seq") as rows:  # noqa: S608 - constants
-        for index, parent, timestamp, data, key, cost, mark in rows:
+        for index, parent, timestamp, data, key, cost, mark, run in rows:
             if not kind.is_sound((index, key, timestamp, data, parent)):
                 raise StoreCorruptError(
                     f"A block beside the chain, at index {index}, does not match its hash. Restore a backup."
                 )
             if not isinstance(cost, int) or cost < size_of(data):
                 raise inconsistent("The size of a block beside the chain is wrong", index)
+            if not isinstance(run, int):
+                raise inconsistent("A block beside the chain is told to be of no branch", index)
             count += 1
             size += cost if mark is None else 0
     if size != read_count(ledger, "side_bytes"):

@@ -28,7 +28,7 @@ from tallystick.storage.database import Database, Row, translated
 from tallystick.storage.log_rows import LEVEL_SHIFT, tile_key
 from tallystick.storage.record_rows import COLUMNS, measured, tag_of, to_record
 from tallystick.storage.schema import read_count
-from tallystick.storage.spans import Span
+from tallystick.storage.spans import Span, checked
 from tallystick.storage.verify_chain import End, Held, inconsistent, unreadable, wrong
 
 LEAVES_AT_ONCE: Final = 10_000
@@ -195,7 +195,7 @@ class RecordCheck:
                UNION ALL SELECT first, count, 2 FROM aside ORDER BY 1"""
         ) as rows:
             for first, count, holder in rows:
-                if not isinstance(count, int) or count < 1 or first < end:
+                if checked(self._ledger, [(first, count)]) and first < end:
                     raise inconsistent(f"Record number {first} is told to be in two places")
                 end = first + count
                 (there,) = self._ledger.one("SELECT count(*) FROM records WHERE seq >= ? AND seq < ?", (first, end))
