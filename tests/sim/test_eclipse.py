@@ -11,7 +11,7 @@ from tallystick.model.limits import Limits
 from tallystick.model.network import CLASSIC
 from tallystick.node.profile import Profile
 from tallystick.sim.clock import WALL_MS
-from tallystick.sim.conditions import everywhere
+from tallystick.sim.conditions import Line, everywhere
 from tallystick.sim.faulty.boaster import Staller
 from tallystick.sim.faulty.cast import PORT, Faulty, Name, move_in
 from tallystick.sim.faulty.guest import Guest
@@ -91,14 +91,14 @@ def test_a_node_that_knew_honest_ones_is_never_surrounded() -> None:
     assert len(scenario.promises.acknowledged) >= NODES
 
 
-def newcomer(faulty: Sequence[type[Guest | Turncoat]]) -> Scenario:
+def newcomer(faulty: Sequence[type[Guest | Turncoat]], *, size: int = 1, through: Line = LINE) -> Scenario:
     """A chain of sixty blocks, and a node that comes later and is dialled by these first."""
-    scenario = calm(line(3))
+    scenario = calm(line(3), line=through)
     world = scenario.world
     machine(scenario, 2).stop()
     for number in range(60):
-        posts(scenario, 0, f"post {number}")
-    world.run(10_000)
+        posts(scenario, 0, f"post {number}".ljust(size))
+    world.run(60_000)
     victim = [machine(scenario, 2).address]
     for number, kind in enumerate(faulty):
         chance, network = world.stream(f"faulty {number}"), scenario.configuration.network
@@ -119,4 +119,15 @@ def test_a_sync_ends_though_others_lead_it(faulty: Sequence[type[Guest | Turncoa
     machine(scenario, 2).start()
     scenario.world.run(120_000)
     assert hashes(scenario)[2] == hashes(scenario)[0]
+    assert len(host(scenario, 2).chain()) == 61
+
+
+def test_a_sync_through_a_slow_line_ends_though_others_claim_more() -> None:
+    """Whoever claims the most could always do better, as far as anybody knows: where our own line is slow, all who have
+    something would be replaced for that before they are done."""
+    slow = replace(LINE, bytes_per_second=20_000)
+    scenario = newcomer([Staller] * 2, size=5_000, through=slow)
+    scenario.blame.may_be_slow = True
+    machine(scenario, 2).start()
+    scenario.world.run(240_000)
     assert len(host(scenario, 2).chain()) == 61

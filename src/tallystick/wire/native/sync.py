@@ -37,7 +37,10 @@ FRESH_STARTS: Final = 3
 """A lead whose plans came to nothing so often in a row has not got what it claims."""
 
 _STALL_EASES: Final = 0.85
-"""The patience with stalling peers shrinks by this with each batch that connects."""
+"""The patience with stalling and with slow peers shrinks by this with each batch that connects."""
+
+_SLOWEST: Final = 64
+"""Never is less demanded of a peer than one in so many parts of `Limits.slow_bytes_per_second`."""
 
 Received = Callable[[int], int]
 """Bytes received from a peer so far, those of incomplete messages included."""
@@ -58,6 +61,10 @@ class Sync:
         self._lead: int | None = None
         self._fresh_starts = 0
         self._stall_ms = float(limits.stall_first_ms)
+        self._least_rate = float(limits.slow_bytes_per_second)
+        """Who delivers less is replaced, if there is another. Halved for each that was: where our own line is slow
+        nobody does better, and whoever claims to have more would have all of them replaced for ever."""
+
         self._waiting_bytes = 0
         self._answer_bytes = self._reply_bytes
         """What to reckon with for an answer: where blocks are long, as much as the last one."""
@@ -143,7 +150,10 @@ class Sync:
             self.stop()
 
     def _best_of(self, peers: Sequence[int]) -> int:
-        return max(peers, key=lambda peer: (self._candidates[peer].delivered, self._candidates[peer].weight))
+        """Of those who have delivered something the one that claims the most; else the one that came first, whatever
+        the others claim: a few that claim much, deliver nothing and come again would else take turns for ever."""
+        proven = [peer for peer in peers if self._candidates[peer].delivered]
+        return max(proven, key=lambda peer: self._candidates[peer].weight) if proven else peers[0]
 
     def stop(self) -> None:
         """Forget what is to come. What is under way is waited for, and not used."""
@@ -354,6 +364,7 @@ class Sync:
         if index > self._reached_index:
             self._reached_index, self._moved_ms, self._fresh_starts = index, now_ms, 0
         self._stall_ms = max(float(self._limits.stall_first_ms), self._stall_ms * _STALL_EASES)
+        self._least_rate = min(float(self._limits.slow_bytes_per_second), self._least_rate / _STALL_EASES)
         self._samples.append((now_ms, index))
         while self._samples[0][0] < now_ms - 2 * self._limits.slow_after_ms:
             self._samples.popleft()
@@ -385,11 +396,12 @@ class Sync:
             candidate = self._candidates[batch.peer]
             waited_ms = now_ms - max(batch.asked_ms, candidate.measured_from_ms)
             moved = received(batch.peer) - candidate.measured_from_bytes
-            is_fast = moved >= self._limits.slow_bytes_per_second * waited_ms // 1000
+            is_fast = moved >= self._least_rate * waited_ms / 1000
             if self._batches and batch is self._batches[0] and self._is_stalled(batch, now_ms):
                 self._stall_ms = min(self._stall_ms * 2, float(self._limits.stall_max_ms))
                 return _too_slow(batch.peer, f"block {_next(batch)} did not come while all else was there")
             if waited_ms >= self._limits.slow_after_ms and not is_fast and self._is_replaceable(batch, now_ms):
+                self._least_rate = max(self._least_rate / 2, self._limits.slow_bytes_per_second / _SLOWEST)
                 return _too_slow(batch.peer, f"{moved:,} bytes in {waited_ms / 1000:.0f} s")
             if batch.at is None and now_ms - batch.asked_ms >= 2 * self._limits.reply_within_ms:
                 return _too_slow(batch.peer, "no answer to the first question, whatever else came from it")
