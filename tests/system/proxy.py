@@ -132,7 +132,7 @@ class Proxy:
         self._random = random.Random(f"{owner.seed} {name}")  # noqa: S311 - chance of a test
         self._weather = {way: Weather() for way in Way}
         self._through: dict[asyncio.Task[None], tuple[socket.socket, socket.socket]] = {}
-        self._listener: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._place = reserved()
         """Keeps the port ours while nobody listens on it."""
 
@@ -177,7 +177,7 @@ class Proxy:
 
     def refuse(self) -> None:
         """Take no new connections: whoever dials is refused. Those that are open stay."""
-        self._owner.run(self._deafen())
+        self._owner.do(self._deafen)
 
     def resume(self) -> None:
         """Take new connections again."""
@@ -201,7 +201,7 @@ class Proxy:
 
     async def close(self) -> None:
         """Nothing is left of it."""
-        await self._deafen()
+        self._deafen()
         await self._end_all()
         self._place.close()
 
@@ -215,23 +215,27 @@ class Proxy:
             listening = reserved(self.port)
             listening.listen()
             listening.settimeout(0)
-            self._listener = self._owner.loop.create_task(self._accept(listening))
+            self._owner.loop.add_reader(listening, self._accept, listening)
+            self._listener = listening
 
-    async def _deafen(self) -> None:
+    def _deafen(self) -> None:
         if self._listener is not None:
-            await ended(self._listener)
+            self._owner.loop.remove_reader(self._listener)
+            self._listener.close()
             self._listener = None
 
-    async def _accept(self, listening: socket.socket) -> None:
-        with listening:
-            while True:
-                dialler, _ = await self._owner.loop.sock_accept(listening)
-                target = socket.socket()
-                for end in (dialler, target):
-                    end.settimeout(0)
-                task = self._owner.loop.create_task(self._join(dialler, target))
-                self._through[task] = (dialler, target)
-                task.add_done_callback(self._over)
+    def _accept(self, listening: socket.socket) -> None:
+        """Let one in. In one go: a task that is ended while it waits for somebody could forget whom it was given."""
+        try:
+            dialler, _ = listening.accept()
+        except OSError:
+            return  # gone again
+        target = socket.socket()
+        for end in (dialler, target):
+            end.settimeout(0)
+        task = self._owner.loop.create_task(self._join(dialler, target))
+        self._through[task] = (dialler, target)
+        task.add_done_callback(self._over)
 
     def _over(self, task: asyncio.Task[None]) -> None:
         """However it ended, it has at both ends, and even if it never began."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -149,6 +150,17 @@ def test_refused_and_taken_again_at_the_same_port() -> None:
         with dial(proxy) as dialled:
             dialled.sendall(b"x")
             assert exactly(dialled, 1) == b"x"
+
+
+def test_who_comes_in_while_the_door_closes_is_let_in_or_not_and_never_forgotten() -> None:
+    """A socket that nobody closes would be an error here."""
+    with line() as proxy:
+        for _ in range(100):
+            with dial(proxy):
+                proxy.refuse()
+            proxy.reset()
+            proxy.resume()
+        gc.collect()
 
 
 def test_a_reset_is_told_to_both_ends() -> None:
