@@ -25,6 +25,7 @@ run: $(VENV)/.run ## start a node; options go into ARGS: make run ARGS="--port 3
 	@exec $(BIN)/tallystick start $(ARGS)
 
 test: $(VENV)/.dev ## the whole proof: unit, property, simulation and black-box tests
+	@$(BIN)/python -m compileall -q src  # hundreds of nodes are started: none shall compile itself anew
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and the direction of imports
@@ -38,6 +39,7 @@ format: $(VENV)/.dev ## lay out the code
 	$(BIN)/ruff check --fix .
 
 nightly: $(VENV)/.dev ## the longer forms: 25 times the examples, 500 kills, 2,000 seeds, 40 stories of chaos
+	@$(BIN)/python -m compileall -q src
 	KILL_ROUNDS=500 SEEDS=2000 CHAOS_ROUNDS=20 CHAOS_SEED=$${CHAOS_SEED:-$$(date +%Y%m%d)00} $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --hypothesis-profile=nightly $(ARGS)
 
 bench: $(VENV)/.dev ## measure, each figure beside its yardstick

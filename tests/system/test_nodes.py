@@ -80,7 +80,7 @@ def test_a_peer_added_by_hand_is_dialled_again_after_a_restart(tmp_path: Path) -
         assert b.get("/status")["peers"] == []
 
 
-KILLS = int(os.environ.get("KILL_ROUNDS", "20"))
+KILLS = int(os.environ.get("KILL_ROUNDS", "8"))
 
 
 def test_kill_9_under_load_loses_nothing(tmp_path: Path) -> None:
