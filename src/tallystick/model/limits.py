@@ -104,6 +104,9 @@ class Limits:
     wanted_records: int = 50_000
     """Records that peers announced and that are asked for or will be, all together."""
 
+    pool_again_ms: int = MINUTE_MS
+    """From the end of the pool to its beginning: peers hear of all of it again, for announcements may be lost."""
+
     record_patience_ms: int = 5 * SECOND_MS
     """A peer that was asked for records has so long, then another one that announced them is asked."""
 
@@ -385,6 +388,9 @@ class Limits:
 
     lookups: int = 64
     """Names that are looked up at a time, each in a thread that a silent name server may keep for half a minute."""
+
+    first_ping_ms: int = 0
+    """From the end of a native handshake to the first ping."""
 
     ping_every_ms: int = 30 * SECOND_MS
     pong_within_ms: int = 60 * SECOND_MS

@@ -135,9 +135,9 @@ class Arrivals:
 
     def _is_patient(self, now_ms: int) -> bool:
         """Are the blocks that we miss few, and likely to come by themselves?"""
-        gap = self._sync.furthest - self._chain.tip.index
-        waits = now_ms < self._patient_until_ms and not self._sync.is_active
-        return waits and 0 < gap <= self._limits.announced_points
+        if now_ms >= self._patient_until_ms or self._sync.is_active:
+            return False
+        return 0 < self._sync.furthest - self._chain.tip.index <= self._limits.announced_points
 
     def next_ms(self, now_ms: int) -> int | None:
         """When waiting is over."""

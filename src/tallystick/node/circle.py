@@ -25,6 +25,16 @@ from tallystick.wire.outbound import Outbound
 from tallystick.wire.redial import Redial
 
 
+class Among:
+    """What native peers are known by, as a container: it is asked seldom, and not put together before."""
+
+    def __init__(self, find: Callable[[], Iterable[object]]) -> None:
+        self._find = find
+
+    def __contains__(self, what: object) -> bool:
+        return what is not None and what in self._find()
+
+
 class Circle:
     """Owner of all addresses."""
 
@@ -53,12 +63,17 @@ class Circle:
         """Did we dial it on our own account?"""
         return address is not None and address in self._outbound
 
+    @property
+    def has_chosen(self) -> bool:
+        """Did we dial anybody on our own account?"""
+        return bool(self._outbound)
+
     # --- dialling ------------------------------------------------------------------------------
 
     def due(
         self,
         moment: Moment,
-        keys: frozenset[str],
+        keys: Container[str],
         places: Container[Endpoint],
         is_refused: Callable[[str, str | None], bool],
     ) -> list[str]:
@@ -76,7 +91,7 @@ class Circle:
             due += self._outbound.due(now_ms, moment.now.wall_ms, moment.entropy, avoid=avoid)
         return due
 
-    def next_ms(self, keys: frozenset[str]) -> int | None:
+    def next_ms(self, keys: Container[str]) -> int | None:
         """When `due` or `save` next has something to do."""
         times = [self.redial.next_ms(keys)]
         if self._profile.discover:

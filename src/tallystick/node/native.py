@@ -108,7 +108,9 @@ class NativeTalk:
         """Whatever is due: handshakes that take too long, pings, peers that hold us up, runs to connect."""
         now_ms = moment.now.mono_ms
         effects: list[Effect] = []
-        for peer, session in self._peers.native(strangers=True):
+        for peer, session in self._peers.due(now_ms):
+            if not isinstance(session, NativeSession) or session.closing:
+                continue
             if session.handshake_is_late(now_ms):
                 late = RuleViolation(
                     Rule.HANDSHAKE_IN_TIME, f"no handshake within {self._limits.handshake_ms // 1000} s"
@@ -118,8 +120,8 @@ class NativeTalk:
                 nonce = moment.entropy.randbytes(NONCE_BYTES)
                 session.pinged(nonce, now_ms)
                 effects.append(Say([peer], codec.encode(Ping(nonce))))
-            if session.is_admitted and self._peers.circle.chose(session.dialled):
-                effects += self._weigh(peer, session, moment)
+        for peer, session in self._peers.chosen():
+            effects += self._weigh(peer, session, moment)
         sync = self.fetching.sync
         due = sync.next_ms()
         if due is not None and due <= now_ms:

@@ -14,7 +14,7 @@ from tallystick.chain.writes import ForgetBan, RememberBan
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
-from tallystick.node.circle import Circle
+from tallystick.node.circle import Among, Circle
 from tallystick.node.effects import Dial, Effect, HangUp, Hold, Log, Ping, Say, SayChain
 from tallystick.node.inputs import DialFailed, Moment, PeerClosed, PeerOpened
 from tallystick.node.ports import Banned, PeerStatus
@@ -72,13 +72,25 @@ class Peers:
         self._network = network
         self._profile = profile
         self._sessions: dict[int, Session] = {}
+        self._keys = Among(lambda: (_key(session) for _, session in self.native()))
+        """Node keys we are connected with."""
+
+        self._places = Among(lambda: (_listens_at(session) for _, session in self.native()))
+        """Where those who dialled us say that they listen."""
+
+        self._dues: dict[int, int] = {}
+        """When each conversation next has something to do. Of the `_touched` ones it is found anew when it is asked,
+        which is after each step: a step touches one or two."""
+
+        self._touched: set[int] = set()
         self.circle = Circle(limits, profile, remembered, book, now_ms)
         self._standing = Standing(limits, bans)
         self._allowances = Allowances(limits)
         self.dropped: deque[Mapping[str, object]] = deque(maxlen=DROPPED_KEPT)
 
     def session(self, peer: int) -> Session | None:
-        """The conversation with this peer, unless we hung up."""
+        """The conversation with this peer, unless we hung up. Whoever asks may change it."""
+        self._touched.add(peer)
         session = self._sessions.get(peer)
         return None if session is None or session.closing else session
 
@@ -90,13 +102,17 @@ class Peers:
             if isinstance(session, ClassicSession) and peer != source and not session.closing
         ]
 
-    def native(self, *, strangers: bool = False) -> list[tuple[int, NativeSession]]:
-        """Every native peer we talk with; with `strangers` also those whose handshake is not over."""
+    def native(self) -> list[tuple[int, NativeSession]]:
+        """Every native peer we talk with, once its handshake is over."""
         return [
             (peer, session)
             for peer, session in self._sessions.items()
-            if isinstance(session, NativeSession) and not session.closing and (strangers or session.is_admitted)
+            if isinstance(session, NativeSession) and not session.closing and session.is_admitted
         ]
+
+    def chosen(self) -> list[tuple[int, NativeSession]]:
+        """Those of them that we dialled on our own account."""
+        return [each for each in self.native() if self.circle.chose(each[1].dialled)] if self.circle.has_chosen else []
 
     def connected(self) -> list[str]:
         """`host:port` of the other end of each connection, oldest first."""
@@ -163,6 +179,7 @@ class Peers:
         allowance = self._allowances.begin(ip, now_ms)
         session, first = self._begin(event, tip, allowance, moment)
         self._sessions[event.peer] = session
+        self._touched.add(event.peer)
         if refused is not None:
             return self.react(event.peer, refused, now_ms)
         if event.dialled is not None and not self.circle.opened(event.dialled, event.peer, now_ms):
@@ -251,6 +268,7 @@ class Peers:
         session = self._sessions.pop(event.peer, None)
         if session is None:
             return []
+        self._touched.add(event.peer)
         session.ended(now_ms)
         self._allowances.end(session.ip, session.allowance, now_ms)
         reason = event.reason[:REASON_CHARACTERS]
@@ -338,29 +356,30 @@ class Peers:
         """Who is kept out now."""
         return self._standing.banned(now_ms)
 
-    @staticmethod
-    def _hang_up(peer: int, session: Session, code: Close, reason: str) -> list[Effect]:
+    def _hang_up(self, peer: int, session: Session, code: Close, reason: str) -> list[Effect]:
         session.closing = True
+        self._touched.add(peer)
         return [HangUp(peer, code, reason)]
 
     # --- time ----------------------------------------------------------------------------------
 
     def excuse(self, late_ms: int) -> None:
         """We ourselves stood still: no peer is late for that."""
+        self._touched.update(self._sessions)
         for session in self._sessions.values():
             session.excuse(late_ms)
 
     def tick(self, moment: Moment) -> Iterator[Effect]:
         """All that is due: dials, pings, questions, answers that had to wait, and hanging up on the silent."""
         now_ms = moment.now.mono_ms
-        for peer, session in list(self._sessions.items()):
+        for peer, session in self.due(now_ms):
             if session.closing:
-                continue
+                continue  # what became of another one ended it
             if session.is_silent(now_ms):
                 yield from self.react(peer, RuleViolation(Rule.PONG_IN_TIME, "a ping was not answered in time"), now_ms)
             elif isinstance(session, ClassicSession):
                 yield from self._tick_classic(peer, session, now_ms)
-        for address in self.circle.due(moment, self._keys(), self._places(), self._is_refused(now_ms)):
+        for address in self.circle.due(moment, self._keys, self._places, self._is_refused(now_ms)):
             yield Dial(address)
         yield from self.circle.save(now_ms, moment.now.wall_ms)
 
@@ -375,17 +394,26 @@ class Peers:
 
     def next_ms(self) -> int | None:
         """When `tick` next has something to do."""
-        times = [session.next_ms() for session in self._sessions.values() if not session.closing]
-        circle = self.circle.next_ms(self._keys())
-        return min(times if circle is None else [*times, circle], default=None)
+        self._look_again()
+        first, circle = min(self._dues.values(), default=None), self.circle.next_ms(self._keys)
+        return circle if first is None else first if circle is None else min(first, circle)
 
-    def _keys(self) -> frozenset[str]:
-        """Node keys we are connected with."""
-        return frozenset(key for _, session in self.native() if (key := _key(session)) is not None)
+    def due(self, now_ms: int) -> list[tuple[int, Session]]:
+        """The conversations that have something to do now."""
+        self._look_again()
+        due = [peer for peer, due_ms in self._dues.items() if due_ms <= now_ms]
+        self._touched.update(due)
+        return [(peer, self._sessions[peer]) for peer in due]
 
-    def _places(self) -> set[Endpoint]:
-        """Where those who dialled us say that they listen."""
-        return {place for _, session in self.native() if (place := _listens_at(session)) is not None}
+    def _look_again(self) -> None:
+        """See when those have something to do that were touched."""
+        for peer in self._touched:
+            session = self._sessions.get(peer)
+            if session is None or session.closing:
+                self._dues.pop(peer, None)
+            else:
+                self._dues[peer] = session.next_ms()
+        self._touched.clear()
 
     def _is_refused(self, now_ms: int) -> Callable[[str, str | None], bool]:
         return lambda ip, key: not self._standing.is_good(ip, key, now_ms)

@@ -34,9 +34,6 @@ from tallystick.wire.native.wanted import Wanted
 PAGE_EVERY_MS: Final = 200
 """Between two pages of the pool that are announced, to whomever."""
 
-AGAIN_MS: Final = MINUTE_MS
-"""From the end of the pool to its beginning."""
-
 FULL_MS: Final = MINUTE_MS
 """A peer that sent what our pool had no room for is asked again after this."""
 
@@ -52,6 +49,9 @@ class Relay:
         self._wanted = Wanted(limits)
         self._told: dict[int, tuple[int, int]] = {}
         """Of each peer: the place in the pool up to which it was told, and when it is told on."""
+
+        self._tell_ms: int | None = None
+        """When the first of them is; found when somebody's turn changes, for it is asked after each step."""
 
         self._lacking: dict[RecordName, None] = {}
         """Records of new blocks that came without their data. Whether it was here before shows in the next step."""
@@ -86,6 +86,7 @@ class Relay:
         """A native peer was admitted: it hears of the pool."""
         if self._engine.takes_records:
             self._told[peer] = (0, now_ms)
+            self._reckon()
             if self._incomplete:
                 self._wanted.announced(peer, islice(self._incomplete, self._limits.announced_records), now_ms)
 
@@ -100,23 +101,28 @@ class Relay:
     def switched(self, now_ms: int) -> None:
         """A switch of branches put records back into the pool: everybody hears of it again, the oldest first."""
         self._told = dict.fromkeys(self._told, (0, now_ms))
+        self._reckon()
 
     def gone(self, peer: int) -> None:
         """A connection ended: others are asked for what it owes."""
         self._told.pop(peer, None)
+        self._reckon()
         self._wanted.gone(peer)
 
     # --- time ----------------------------------------------------------------------------------
 
     def next_ms(self) -> int | None:
         """When `tick` next has something to do."""
-        tells = min((next_ms for _, next_ms in self._told.values()), default=None)
         times = (
             self._lacking_from_ms if self._lacking else None,
             self._wanted.next_ms(),
-            None if tells is None else max(tells, self._page_from_ms),
+            None if self._tell_ms is None else max(self._tell_ms, self._page_from_ms),
         )
         return min((time for time in times if time is not None), default=None)
+
+    def _reckon(self) -> None:
+        """See who is told on next."""
+        self._tell_ms = min([next_ms for _, next_ms in self._told.values()], default=None)
 
     def tick(self, moment: Moment) -> list[Effect]:
         """Ask others for what did not come, and tell on of the pool."""
@@ -153,7 +159,7 @@ class Relay:
         records, last = view.pool(place, self._limits.announced_records, self._limits.page_bytes)
         if records:
             self._page_from_ms = now_ms + PAGE_EVERY_MS
-        following = (last, now_ms + PAGE_EVERY_MS) if records else (0, now_ms + AGAIN_MS)
+        following = (last, now_ms + PAGE_EVERY_MS) if records else (0, now_ms + self._limits.pool_again_ms)
         effects: list[Effect] = []
         for _, peer in due:
             session = self._peers.session(peer)
@@ -162,6 +168,7 @@ class Relay:
             elif self._told[peer][0] == place:
                 self._told[peer] = following
                 effects += self._tell(peer, session, records)
+        self._reckon()
         return effects
 
     # --- asking --------------------------------------------------------------------------------

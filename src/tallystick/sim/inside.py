@@ -91,6 +91,14 @@ def disagreements(host: Host) -> Iterator[str]:
         yield f"memory has the tip {chain.tip.index} {chain.tip.hash[:12]}, the store {store.committed.chain[-1].index}"
     if chain.tip_block.hash != recent[-1].hash:
         yield "the tip's block is not the block of the tip"
+    peers = host.node._peers
+    peers._look_again()
+    dues = {peer: session.next_ms() for peer, session in peers._sessions.items() if not session.closing}
+    if peers._dues != dues:
+        yield f"conversations are due {dues}, and are remembered to be due {peers._dues}"
+    told = [next_ms for _, next_ms in host.node._relay._told.values()]
+    if host.node._relay._tell_ms != min(told, default=None):
+        yield "somebody is told of the pool at another time than is remembered"
 
 
 def discrepancies(host: Host) -> Iterator[str]:

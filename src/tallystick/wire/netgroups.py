@@ -8,6 +8,7 @@ say nothing about hands: on one machine, or in one office, each node is somebody
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
@@ -21,6 +22,7 @@ _HOST_PREFIX: Final = 64
 """Bits of an IPv6 address that are not its owner's to choose."""
 
 
+@lru_cache(maxsize=1_024)
 def is_public(ip: str) -> bool:
     """Is this numeric address one of the public internet? Embedded IPv4 counts as what it is."""
     return undressed(ip_address(ip)).is_global
@@ -42,6 +44,7 @@ def host_of(ip: str) -> str:
     return str(address) if address.version == 4 else str(ip_network((address, _HOST_PREFIX), strict=False))  # noqa: PLR2004 - IPv4
 
 
+@lru_cache(maxsize=1_024)
 def _network(ip: str) -> str | None:
     address = undressed(ip_address(ip))
     return str(ip_network((address, _PREFIX[address.version]), strict=False)) if address.is_global else None

@@ -85,6 +85,10 @@ class Outbound:
         self._found_none: int | None = None
         """How large the book was when it had nothing to dial."""
 
+    def __len__(self) -> int:
+        """Places that are taken."""
+        return len(self._slots)
+
     def __contains__(self, address: str) -> bool:
         """Did we dial this address on our own account, and is it being dialled or connected?"""
         return address in self._slots

@@ -108,8 +108,8 @@ class Redial:
 
     def next_ms(self, connected: Container[str] = frozenset()) -> int | None:
         """When `due` will next have something."""
-        waiting = (entry for entry in self if entry.state is State.WAITING and not entry.is_among(connected))
-        return min((entry.next_ms for entry in waiting), default=None)
+        waiting = [entry for entry in self._entries.values() if entry.state is State.WAITING]
+        return min([entry.next_ms for entry in waiting if not entry.is_among(connected)], default=None)
 
     def opened(self, address: str, peer: int, now_ms: int) -> bool:
         """A dial became connection `peer`; False when the address was removed meanwhile, or has a connection."""

@@ -97,9 +97,9 @@ class NativeSession(Conversation):
         return None if stranger is None else stranger.hello.agent
 
     def admit(self, now_ms: int) -> None:
-        """The handshake is over. The first ping is due at once: it shows how far away the peer is."""
+        """The handshake is over. The first ping comes early: it shows how far away the peer is."""
         self._ready_by_ms = None
-        self._next_ping_ms = now_ms
+        self._next_ping_ms = now_ms + self._limits.first_ping_ms
 
     def handshake_is_late(self, now_ms: int) -> bool:
         """Did it take too long to get acquainted?"""
@@ -296,6 +296,8 @@ class NativeSession(Conversation):
         """When something is next due."""
         if self._ready_by_ms is not None:
             return self._ready_by_ms
+        if self._pong_by_ms is None:  # asked after each step, of each peer, and mostly so
+            return self._next_ping_ms
         return super().next_ms()
 
     def excuse(self, late_ms: int) -> None:
