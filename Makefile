@@ -38,9 +38,10 @@ format: $(VENV)/.dev ## lay out the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-nightly: $(VENV)/.dev ## the longer forms: 25 times the examples, 500 kills, 2,000 seeds, 40 stories of chaos
+nightly: $(VENV)/.dev ## the longer forms: 25 times the examples, 500 kills, 2,000 seeds, 40 stories of chaos, 10,000 nodes
 	@$(BIN)/python -m compileall -q src
-	KILL_ROUNDS=500 SEEDS=2000 CHAOS_ROUNDS=20 CHAOS_SEED=$${CHAOS_SEED:-$$(date +%Y%m%d)00} $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --hypothesis-profile=nightly $(ARGS)
+	KILL_ROUNDS=500 SEEDS=2000 LARGE_NODES=10000 CHAOS_ROUNDS=20 CHAOS_SEED=$${CHAOS_SEED:-$$(date +%Y%m%d)00} \
+		$(BIN)/pytest -q -n $(WORKERS) --dist worksteal --hypothesis-profile=nightly $(ARGS)
 
 bench: $(VENV)/.dev ## measure, each figure beside its yardstick
 	$(BIN)/python -m bench $(ARGS)

@@ -6,12 +6,13 @@ import pytest
 
 from tallystick.errors import Rule
 from tallystick.model.limits import Limits
-from tallystick.node.effects import HangUp, Hold, Ping, SayChain
+from tallystick.node.effects import HangUp, Hold, Ping, Say, SayChain
 from tallystick.node.inputs import ChainSaid, PeerClosed, PeerDrained, PeerPonged, PeerProgressed, PeerSaid
-from tallystick.sim.conditions import Line
+from tallystick.sim.conditions import Line, everywhere
 from tallystick.sim.links import SOCKET_BYTES
+from tallystick.sim.world import World
 from tallystick.wire.dialect import Dialect
-from tests.sim.ear import LINE, Pair
+from tests.sim.ear import LINE, Ear, Pair
 
 
 def test_messages_arrive_in_order_after_the_latency() -> None:
@@ -234,3 +235,22 @@ def test_a_slow_line_is_slow_until_it_is_mended() -> None:
     pair.says(b"y" * 100)
     pair.world.run(11)
     assert [message[:1] for message in pair.ears[1].messages] == [b"x", b"y"]
+
+
+def test_on_a_shared_line_everything_takes_its_turn_whomever_it_is_for() -> None:
+    world = World(1, lines=everywhere(Line(latency_us=(0, 0), bytes_per_second=100_000, takes_turns=True)))
+    ears = [Ear() for _ in range(3)]
+    for ear in ears:
+        world.add(ear)
+    world.start()
+    world.connect([(0, 1), (0, 2)])
+    for machine in world.machines:
+        for end in machine.ends.values():
+            end.is_admitted = True
+    for peer, message in ((1, b"a" * 20_000), (2, b"b" * 100_000), (1, b"c" * 30_000)):
+        world.perform(world.machines[0], Say([peer], message))
+    world.run(2_000)
+    heard = [
+        [(when_ms, event.message[:1]) for when_ms, event in ear.heard if isinstance(event, PeerSaid)] for ear in ears
+    ]
+    assert heard == [[], [(200, b"a"), (1_500, b"c")], [(1_200, b"b")]]

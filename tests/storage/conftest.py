@@ -1,4 +1,4 @@
-"""Both stores, for tests of what every store owes."""
+"""All stores, for tests of what every store owes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tallystick.chain.contracts import Reader, Store
 from tallystick.model.limits import Limits
-from tests.storage.kit import IN_MEMORY, WIDE, in_memory, on_disk
+from tests.storage.kit import IN_MEMORY, WIDE, in_memory, lean_in_memory, on_disk
 
 Pair = tuple[Store, Reader]
 
@@ -21,10 +21,12 @@ class Opener(Protocol):
     def __call__(self, limits: Limits = WIDE) -> AbstractContextManager[Pair]: ...
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "lean"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     def open_one(limits: Limits = WIDE) -> AbstractContextManager[Pair]:
-        return on_disk(tmp_path, limits) if request.param == "sqlite" else in_memory(limits)
+        if request.param == "sqlite":
+            return on_disk(tmp_path, limits)
+        return in_memory(limits) if request.param == "memory" else lean_in_memory(limits)
 
     return open_one
 

@@ -26,6 +26,7 @@ from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import LIMITS, Limits
 from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
 from tallystick.model.sealed import AnyBlock
+from tallystick.sim.host import LeanDisk
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 
@@ -88,6 +89,13 @@ def on_disk(path: Path, limits: Limits = WIDE) -> Iterator[tuple[Store, Reader]]
 @contextmanager
 def in_memory(limits: Limits = WIDE) -> Iterator[tuple[Store, Reader]]:
     store = MemoryStore(CLASSIC, limits)
+    yield store, MemoryReader(store, limits)
+
+
+@contextmanager
+def lean_in_memory(limits: Limits = WIDE) -> Iterator[tuple[Store, Reader]]:
+    """The store of simulated machines by the thousand."""
+    store = LeanDisk(CLASSIC, limits, {})
     yield store, MemoryReader(store, limits)
 
 

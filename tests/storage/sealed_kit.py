@@ -20,6 +20,7 @@ from tallystick.model.limits import Limits
 from tallystick.model.log import Node
 from tallystick.model.record import Record, without_data
 from tallystick.model.sealed import SealedBlock, header_bytes_of
+from tallystick.sim.host import LeanDisk
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tests.storage.kit import SMALL, WIDE
 from tests.storage.sealed_blocks import GENESIS, NETWORK
@@ -45,6 +46,13 @@ WEIGHED = replace(SMALL, side_block_bytes=100, side_bytes=4 * LARGE_BYTES - 1_00
 @contextmanager
 def sealed_in_memory(limits: Limits = WIDE) -> Iterator[tuple[Store, Reader]]:
     store = MemoryStore(NETWORK, limits)
+    yield store, MemoryReader(store, limits)
+
+
+@contextmanager
+def sealed_lean_in_memory(limits: Limits = WIDE) -> Iterator[tuple[Store, Reader]]:
+    """The store of simulated machines by the thousand."""
+    store = LeanDisk(NETWORK, limits, {})
     yield store, MemoryReader(store, limits)
 
 

@@ -22,13 +22,15 @@ from tallystick.storage.memory import MemoryReader, MemoryStore
 from tests.storage.conftest import Opener, Pair
 from tests.storage.kit import WIDE, commit, switch
 from tests.storage.sealed_blocks import GENESIS, branch, child, record, records, sealed_on_disk
-from tests.storage.sealed_kit import log, pending, perfect, placed, root, sealed_in_memory
+from tests.storage.sealed_kit import log, pending, perfect, placed, root, sealed_in_memory, sealed_lean_in_memory
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "lean"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     def open_one(limits: Limits = WIDE) -> AbstractContextManager[Pair]:
-        return sealed_on_disk(tmp_path, limits) if request.param == "sqlite" else sealed_in_memory(limits)
+        if request.param == "sqlite":
+            return sealed_on_disk(tmp_path, limits)
+        return sealed_in_memory(limits) if request.param == "memory" else sealed_lean_in_memory(limits)
 
     return open_one
 

@@ -33,6 +33,7 @@ from tallystick.cli import (
     record,
     records,
     remove_peer,
+    simulate,
     start,
     status,
     unban,
@@ -149,3 +150,4 @@ app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("backup")(backup.backup)
 app.command("import")(import_.import_)
+app.command("simulate")(simulate.simulate)

@@ -30,6 +30,10 @@ class Line:
     bytes_per_second: int = 0
     """How fast it takes messages up; 0: at once."""
 
+    takes_turns: bool = False
+    """All that a machine sends on such lines goes up one after the other, whomever it is for. Else each connection has
+    a line of its own."""
+
     lost: float = 0.0
     """Of messages so many lose a packet, and as many of those lose it again."""
 

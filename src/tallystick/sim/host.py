@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tallystick.chain.writes import Write
+from tallystick.chain.contracts import Engine
+from tallystick.chain.writes import AddRecords, Write
 from tallystick.consensus import engine_for
 from tallystick.errors import StoreFullError
 from tallystick.model.block import Block, header_of
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
+from tallystick.model.record import Record
 from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import Effect, SaveAddresses
 from tallystick.node.inputs import Input, Now
@@ -50,6 +52,40 @@ class Disk(MemoryStore):
         self.room -= 1
 
 
+class LeanDisk(Disk):
+    """Likewise, for machines by the thousand, whose chains are short: there is a second replica of the ledger only
+    while a batch is running, and records are objects that all machines share."""
+
+    def __init__(self, network: Network, limits: Limits, shelf: dict[bytes, Record]) -> None:
+        """`shelf` is that of all disks: every record that any of them keeps, by its leaf."""
+        super().__init__(network, limits)
+        self._running = self.committed
+        self._shelf = shelf
+
+    def apply(self, write: Write) -> None:
+        if isinstance(write, AddRecords):
+            write = AddRecords([self._shared(record) for record in write.records])
+        super().apply(write)
+
+    def _shared(self, record: Record) -> Record:
+        known = self._shelf.setdefault(record.leaf, record)
+        return known if known == record else record
+
+    def begin(self) -> None:
+        super().begin()
+        self.committed = self._running.copied()
+
+    def commit(self) -> None:
+        self._take_room()
+        self._running.evict(self._limits)
+        self.committed = self._running
+        self._batch = []
+
+    def rollback(self) -> None:
+        self._running = self.committed
+        self._batch = []
+
+
 class Host(Resident):
     """An honest node."""
 
@@ -61,18 +97,21 @@ class Host(Resident):
         entropy: Chance,
         *,
         dialects: frozenset[Dialect] = frozenset(Dialect),
+        engine: Engine | None = None,
+        store: Disk | None = None,
     ) -> None:
+        """`engine` and `store` are its own, unless they are given."""
         self.network = network
         self.limits = limits
         self.profile = profile
         self.dialects = dialects
-        self.store = Disk(network, limits)
+        self.store = store or Disk(network, limits)
         self.reader = MemoryReader(self.store, limits)
         self.addresses: bytes | None = None
         """The book, as it was last saved."""
 
         self._entropy = entropy
-        self._engine = engine_for(network)
+        self._engine = engine or engine_for(network)
         self.node: Node
 
     def start(self, now: Now) -> None:

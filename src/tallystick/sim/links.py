@@ -32,6 +32,10 @@ from tallystick.wire.reactions import Close
 SOCKET_BYTES: Final = 256 * 1024
 """So much the kernel takes for a connection that nothing gets through; the outbox fills only then."""
 
+KERNEL_BYTES: Final = 64 * 1024
+"""A message that is no longer leaves its outbox at once where the line is shared, and waits in the kernel for its turn.
+(To wait for it here, too, would cost an event a message.)"""
+
 DRAINED_AFTER_US: Final = 50_000
 """Gossip that was dropped by chance: the outbox is empty again after so long."""
 
@@ -99,9 +103,11 @@ class Links:
             if not self._has_room(end, len(message)):
                 self._watch(end)
                 return
-            took_us = len(message) * 1_000_000 // end.line.bytes_per_second if end.line.bytes_per_second else 0
+            took_us = self._takes_us(end, len(message))
             end.unread_bytes += len(message)
-            if took_us:
+            if end.line.takes_turns and len(message) <= KERNEL_BYTES:
+                self._gone(end, took_us)
+            elif took_us:
                 end.is_sending = True
                 self._tell_progress(end, len(message), took_us)
                 self._schedule.after(took_us, self._sent, end)
@@ -110,6 +116,17 @@ class Links:
         if not end.outbox and end.gossip_dropped and end.is_open:
             end.gossip_dropped = False
             end.machine.submit(PeerDrained(end.peer))
+
+    def _takes_us(self, end: End, size_bytes: int) -> int:
+        """How long until the line has taken a message up."""
+        if not end.line.bytes_per_second:
+            return 0
+        took_us = size_bytes * 1_000_000 // end.line.bytes_per_second
+        if not end.line.takes_turns:
+            return took_us
+        machine, now_us = end.machine, self._schedule.now_us
+        machine.upstream_free_us = max(machine.upstream_free_us, now_us) + took_us
+        return machine.upstream_free_us - now_us
 
     def _has_room(self, end: End, size_bytes: int) -> bool:
         """Does the other end take more, as far as TCP knows?"""
@@ -123,8 +140,8 @@ class Links:
             self._gone(end)
             self._pump(end)
 
-    def _gone(self, end: End) -> None:
-        """The first message of the outbox has left it."""
+    def _gone(self, end: End, took_us: int = 0) -> None:
+        """The first message of the outbox has left it; the line will have taken it up after `took_us`."""
         assert end.outbox  # noqa: S101 - or nothing could be gone
         message, counts = end.outbox.popleft()
         end.waiting_bytes -= counts
@@ -143,15 +160,15 @@ class Links:
                 end.stuck = deque()
             end.stuck.append(message)
         else:
-            self._launch(end, message)
+            self._launch(end, message, took_us)
 
-    def _launch(self, end: End, message: bytes) -> None:
+    def _launch(self, end: End, message: bytes, took_us: int = 0) -> None:
         """A message is under way."""
         delay_us = end.line.delay_us(self._chance)
         if delay_us is None:
             self.cut(end, "the connection broke: too much was lost")
             return
-        arrives_us = end.clear_us = max(end.clear_us, self._schedule.now_us + delay_us)
+        arrives_us = end.clear_us = max(end.clear_us, self._schedule.now_us + took_us + delay_us)
         self._schedule.at(arrives_us, self._arrive, end.other, message, len(message))
         line = end.line
         if line.repeated and end.terms.dialect is Dialect.CLASSIC and happens(self._chance, line.repeated):

@@ -94,6 +94,7 @@ class Machine:
         "port",
         "resident",
         "sent_bytes",
+        "upstream_free_us",
     )
 
     def __init__(
@@ -129,6 +130,9 @@ class Machine:
         self.next_peer = 1
         self.sent_bytes = 0
         """Of messages that left it."""
+
+        self.upstream_free_us = 0
+        """When everything that was sent on lines that take turns has gone up."""
 
         self.doom: Doom | None = None
         self.failure: StoreFullError | None = None

@@ -54,6 +54,13 @@ class Trace:
             yield f"{now_us / 1e6:14.6f} s  {machine:>5}  {text_of(what)[:_TEXT]}"
 
 
+class Untraced(Trace):
+    """For worlds that are measured: events are counted, and that is all."""
+
+    def note(self, now_us: int, machine: int, what: Input | Effect | str) -> None:
+        self.events += 1
+
+
 def text_of(what: Input | Effect | str) -> str:  # noqa: C901, PLR0911 - a case a kind
     """An event or an effect in one line, without what is long."""
     kind = type(what).__name__

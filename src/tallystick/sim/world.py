@@ -43,11 +43,13 @@ class Watcher(Protocol):
 class World:
     """Everything there is in one run."""
 
-    def __init__(self, seed: int, *, limits: Limits = LIMITS, lines: Lines | None = None) -> None:
+    def __init__(
+        self, seed: int, *, limits: Limits = LIMITS, lines: Lines | None = None, trace: Trace | None = None
+    ) -> None:
         """An empty world. `limits` are those of the sockets; `lines` say what is between two machines."""
         self.seed = seed
         self.schedule = Schedule()
-        self.trace = Trace()
+        self.trace = trace or Trace()
         self.machines: list[Machine] = []
         self.watchers: list[Watcher] = []
         self._addresses: dict[str, Machine] = {}
@@ -58,6 +60,9 @@ class World:
         )
         self.hashes_a_second = HASHES_A_SECOND
         """Of one miner; 0: nobody finds anything."""
+
+        self.is_mining = True
+        """If not, what is found is thrown away."""
 
         self._mining = stream(seed, "mining")
         self._searches: dict[int, Mine] = {}
@@ -202,7 +207,7 @@ class World:
             self.schedule.after(int(delay_s * 1e6), self._found, machine, machine.incarnation, effect)
 
     def _found(self, machine: Machine, incarnation: int, job: Mine) -> None:
-        if machine.incarnation == incarnation and self._searches[machine.number] is job:
+        if self.is_mining and machine.incarnation == incarnation and self._searches[machine.number] is job:
             nonce = next(n for n in count() if sha256(job.head + n.to_bytes(8, "big")).digest() <= job.target)
             machine.submit(Mined(job.number, nonce))
 
