@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format bench clean nightly docs
+.PHONY: help run test lint format bench clean nightly soak docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,9 @@ nightly: $(VENV)/.dev ## the longer forms: 25 times the examples, 500 kills, 2,0
 	@$(BIN)/python -m compileall -q src
 	KILL_ROUNDS=500 SEEDS=2000 LARGE_NODES=10000 CHAOS_ROUNDS=20 CHAOS_SEED=$${CHAOS_SEED:-$$(date +%Y%m%d)00} \
 		$(BIN)/pytest -q -n $(WORKERS) --dist worksteal --hypothesis-profile=nightly $(ARGS)
+
+soak: $(VENV)/.dev ## simulate seed after seed until Ctrl-C; those that break a law go into soak-failures.txt
+	@$(BIN)/python -m tests.sim.soak $(ARGS)
 
 bench: $(VENV)/.dev ## measure, each figure beside its yardstick
 	$(BIN)/python -m bench $(ARGS)

@@ -61,6 +61,13 @@ SMALL_SEALED: Final = Limits(
 )
 """Likewise, with records."""
 
+SLOWEST_LINE: Final = 20_000
+"""Bytes a second."""
+
+SLOW_LINE_BYTES: Final = 2_000
+"""The longest classic post where lines are slow: the dialect says a whole chain again where a block is missing, and
+longer ones would not be through by the time when all have to agree."""
+
 WORK: Final = sealed_network(
     Kind.WORK,
     "simulated",
@@ -164,6 +171,9 @@ def draw_configuration(seed: int, kind: Kind) -> Configuration:
         ),
         during_ms=during_ms,
     )
+    if not is_sealed and drawn.line.bytes_per_second == SLOWEST_LINE:
+        least, most = drawn.demand.data_bytes
+        drawn = replace(drawn, demand=replace(drawn.demand, data_bytes=(least, min(most, SLOW_LINE_BYTES))))
     return with_faulty(drawn, draw_faulty(stream(seed, f"faulty {kind}"), drawn.native, is_sealed=is_sealed))
 
 
@@ -190,7 +200,7 @@ def _draw_classic_only(chance: Chance, nodes: int) -> frozenset[int]:
 def _draw_line(chance: Chance) -> Line:
     return Line(
         latency_us=(1_000, chance.choice([2_000, 50_000, 200_000, 1_000_000])),
-        bytes_per_second=chance.choice([0, 0, 1_000_000, 20_000]),
+        bytes_per_second=chance.choice([0, 0, 1_000_000, SLOWEST_LINE]),
         lost=chance.choice([0.0, 0.0, 0.01, 0.1]),
         repeated=chance.choice([0.0, 0.03]),
         gossip_lost=chance.choice([0.0, 0.05, 0.3]),
