@@ -35,7 +35,7 @@ def test_faults_then_healing_then_the_laws(kind: Kind, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_the_same_seed_is_the_same_run(kind: Kind) -> None:
-    outcomes = [run(draw_configuration(seed, kind)) for seed in (5, 5, 11)]
+    outcomes = [run(draw_configuration(seed, kind)) for seed in (29, 29, 11)]
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].trace != outcomes[2].trace
 
