@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tallystick.model.limits import Limits
 from tests.api.serving import LOOPS, close, read_all, run, serving, until
+from tests.effort import examples
 
 HOST = b"Host: localhost\r\n"
 POST = b"POST /mineBlock HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -299,7 +300,7 @@ def test_a_client_that_hangs_up_while_we_work_leaves_nothing_behind() -> None:
 PARTS = [POST, HOST, b"\r\n", BODY, b"GET / HTTP/1.1\r\n", b"Content-Length: 13\r\n"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(st.binary(max_size=40) | st.sampled_from(PARTS), max_size=8))
 def test_any_bytes_end_in_answers_or_nothing(pieces: list[bytes]) -> None:
     """Catalogue row 118."""

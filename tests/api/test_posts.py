@@ -16,6 +16,7 @@ from tallystick.api.problems import Fault, Refusal
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import KIB, LIMITS
 from tallystick.model.record import ID, SALT_BYTES, Record, make_record
+from tests.effort import examples
 from tests.model.test_strict import VALUES
 
 MOST = 64 * KIB
@@ -226,7 +227,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(st.sampled_from(PIECES), max_size=10).map("".join))
 def test_what_is_taken_is_what_a_strict_reader_finds(text: str) -> None:
     """The naive twin: the standard library's decoder, made strict."""

@@ -14,6 +14,7 @@ from tallystick.model.block import Block, header_of
 from tallystick.model.limits import Limits
 from tests.chain.drawing import ENGINE, NOW_MS, Drawing, unchecked
 from tests.chain.naive import classic
+from tests.effort import examples
 
 MARKERS = st.integers(0, 10**9)
 
@@ -106,4 +107,4 @@ class ChainLaws(RuleBasedStateMachine):
 
 
 TestChainLaws = ChainLaws.TestCase
-TestChainLaws.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestChainLaws.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)

@@ -28,6 +28,7 @@ from tallystick.model.sealed import SealedBlock
 from tallystick.storage.memory import MemoryStore
 from tests.chain.drawing import NOW_MS
 from tests.chain.sealed_drawing import ALL, SPACING_MS, STEADY, found, network, past_among, sealed
+from tests.effort import examples
 from tests.model.merkle import mth
 from tests.storage.sealed_blocks import record
 
@@ -368,4 +369,4 @@ class RecordsLaw(RuleBasedStateMachine):
 
 
 TestRecordsLaw = RecordsLaw.TestCase
-TestRecordsLaw.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestRecordsLaw.settings = settings(max_examples=examples(120), stateful_step_count=40, deadline=None)

@@ -36,6 +36,7 @@ from tallystick.node.inputs import (
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
 from tallystick.wire import classic
+from tests.effort import examples
 from tests.node.player import WALL_MS, Player, unchecked
 
 LIMITS = Limits(
@@ -299,5 +300,5 @@ class Hostile(RuleBasedStateMachine):
 
 
 TestHostile = Hostile.TestCase
-TestHostile.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+TestHostile.settings = settings(max_examples=examples(80), stateful_step_count=50, deadline=None)
 TestHostile.__doc__ = "Catalogue row 23: structured and mutated messages, through the node to the disk."

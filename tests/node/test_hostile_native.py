@@ -37,6 +37,7 @@ from tallystick.wire.native.messages import (
     Reply,
     Request,
 )
+from tests.effort import examples
 from tests.node.player import WALL_MS
 from tests.node.strangers import headers_of, hello_of, identity_of, point, whole_of
 from tests.node.test_hostile import ENGINE, LIMITS, REMOTES, Hostile, picks
@@ -323,5 +324,5 @@ class HostileNative(Hostile):
 
 
 TestHostileNative = HostileNative.TestCase
-TestHostileNative.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
+TestHostileNative.settings = settings(max_examples=examples(80), stateful_step_count=60, deadline=None)
 TestHostileNative.__doc__ = "Catalogue row 23: native peers beside classic ones, honest, broken and lying."

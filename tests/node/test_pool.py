@@ -16,6 +16,7 @@ from tallystick.model.record import Record
 from tallystick.model.sealed import SealedBlock
 from tallystick.node.pool import Pool
 from tallystick.storage.memory import MemoryStore
+from tests.effort import examples
 from tests.storage.sealed_blocks import GENESIS, NETWORK, child, record, records
 
 COST = 1_000
@@ -141,7 +142,7 @@ class Pooling(RuleBasedStateMachine):
 
 
 TestPooling = Pooling.TestCase
-TestPooling.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPooling.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 TestPooling.__doc__ = "Catalogue row 79: each has its share, and what came into blocks counts no more."
 
 

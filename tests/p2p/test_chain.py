@@ -17,6 +17,7 @@ from tallystick.model.network import CLASSIC_GENESIS
 from tallystick.node.effects import Say, SayChain
 from tallystick.node.inputs import ChainSaid, PeerDrained, PeerOpened
 from tallystick.p2p.chain import ChainSize, ChainStream, Measure
+from tests.effort import examples
 
 from .loopback import ListReader, Scene, blocks_after, node, raw_peer
 
@@ -42,7 +43,7 @@ def streamed(stream: ChainStream) -> bytes:
 data = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(data, st.integers(1, 30)), max_size=30),
     st.integers(100, 5_000),
@@ -64,7 +65,7 @@ def test_measure_and_stream_equal_what_the_book_writes(
     assert measured(size) == measure
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 200)), max_size=8), st.integers(300, 5_000))
 def test_what_is_remembered_of_a_measure_survives_growth_and_reorgs(
     changes: list[tuple[int, int]], piece_bytes: int

@@ -37,6 +37,7 @@ from tallystick.model.network import CLASSIC
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
+from tests.effort import examples
 from tests.storage.kit import GENESIS, IN_MEMORY, SMALL, Twin, branch, check_reader, check_view, child, commit, switch
 
 TEXTS = st.sampled_from(["", "a", "ü\0", "long" * 50, "longer" * 100])
@@ -194,7 +195,7 @@ class SqliteLaws(StoreLaws):
         shutil.rmtree(self.path)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6))
 def test_a_batch_that_owes_nothing_is_written_like_any_other(sizes: list[int]) -> None:
     """The short way of `Append` against the general one, which is taken when marks are given: files and index agree."""
@@ -221,6 +222,6 @@ def test_a_store_equals_its_definition(laws: type[StoreLaws]) -> None:
     run_state_machine_as_test(
         laws,
         settings=settings(
-            max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(100), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

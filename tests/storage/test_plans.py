@@ -30,6 +30,7 @@ from tallystick.node.inputs import Moment, Now
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 from tests.chain.drawing import NOW_MS, unchecked
+from tests.effort import examples
 from tests.storage.kit import GENESIS, IN_MEMORY, SMALL, child
 
 LIMITS = replace(SMALL, recent_headers=3, side_bytes=500)
@@ -202,11 +203,14 @@ class SqlitePlans(Plans):
         shutil.rmtree(self.path)
 
 
-def check(laws: type[Plans], examples: int) -> None:
+def check(laws: type[Plans], of_a_hundred: int) -> None:
     run_state_machine_as_test(
         laws,
         settings=settings(
-            max_examples=examples, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(of_a_hundred),
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )
 

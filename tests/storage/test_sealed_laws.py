@@ -30,6 +30,7 @@ from tallystick.model.sealed import SealedBlock
 from tallystick.storage.memory import MemoryReader, MemoryStore
 from tallystick.storage.opening import open_store
 from tallystick.storage.verify import verify
+from tests.effort import examples
 from tests.storage.kit import IN_MEMORY, switch
 from tests.storage.sealed_blocks import GENESIS, NETWORK, child, record
 from tests.storage.sealed_kit import (
@@ -279,7 +280,7 @@ def test_a_store_of_records_equals_its_definition(laws: type[SealedLaws]) -> Non
     run_state_machine_as_test(
         laws,
         settings=settings(
-            max_examples=settings().max_examples * 3 // 10,  # 30 here, 750 in the nightly
+            max_examples=examples(30),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -33,6 +33,7 @@ from tallystick.wire.native.messages import (
     Survey,
 )
 from tallystick.wire.native.table import TABLE
+from tests.effort import examples
 from tests.wire.native.vocabulary import EXAMPLES, KINDS, NAME, STRATEGIES, WEIGHT, WHOLE, filled, messages
 
 GOLDEN = {
@@ -420,7 +421,7 @@ def test_any_bytes_are_read_or_refused(frame: bytes) -> None:
     check_reading(frame)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(messages, st.data())
 def test_a_changed_message_is_read_or_refused(message: Message, data: st.DataObject) -> None:
     """Catalogue row 1: bytes changed, left out and put in."""

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tallystick.model.limits import Limits
 from tallystick.wire.native.messages import RecordName
 from tallystick.wire.native.wanted import Wanted
+from tests.effort import examples
 from tests.wire.native.vocabulary import filled
 
 PATIENCE_MS = 5_000
@@ -494,7 +495,7 @@ class Twins(RuleBasedStateMachine):
 
 
 TestTwins: Any = Twins.TestCase
-TestTwins.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestTwins.settings = settings(max_examples=examples(300), stateful_step_count=50, deadline=None)
 
 
 # --- honest peers among liars -----------------------------------------------------------------------
