@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format bench clean nightly soak docs
+.PHONY: help run test lint format bench clean nightly soak docs fuzz
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,9 @@ lint: $(VENV)/.dev ## style, types and the direction of imports
 format: $(VENV)/.dev ## lay out the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+fuzz: $(VENV)/.fuzz ## look for bytes that break a law: make fuzz ARGS="http ledger --seconds 600"
+	$(BIN)/python -m tests.fuzz search $(or $(ARGS),all)
 
 nightly: $(VENV)/.dev ## the longer forms: 25 times the examples, 500 kills, 2,000 seeds, 40 stories of chaos, 10,000 nodes
 	@$(BIN)/python -m compileall -q src
@@ -76,3 +79,7 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@echo "Installing what developers need ..." >&2
 	@$(PIP) install -r requirements/dev.txt
 	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
+	@echo "Installing the fuzzer ..." >&2
+	@$(PIP) install --only-binary :all: -r requirements/fuzz.txt && touch $@ || echo "It could not be installed." >&2

@@ -1,19 +1,28 @@
 # noqa: INP001 - a script, part of no package
 """Write the locks: `python requirements/freeze.py`, with the virtual environment's Python.
 
-`run.txt` holds exactly what a node needs, `dev.txt` adds what its developers need, each with the version
-that is installed here and now. `pyproject.toml` says what is needed at least; the locks say what was tested.
+`run.txt` holds exactly what a node needs, `dev.txt` adds what its developers need, `fuzz.txt` what looks for bytes that
+break them, each with the version that is installed here and now. `pyproject.toml` says what is needed at least; the
+locks say what was tested.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
+
+MARKERS = {
+    "uvloop": ' ; sys_platform != "win32"',
+    "atheris": ' ; platform_python_implementation == "CPython" and sys_platform == "linux" '
+    'and platform_machine == "x86_64" and python_version < "3.14"',
+}
+"""Where packages exist, and are installed; every other one is pure, or built for all."""
 
 HEADER = "# Written by requirements/freeze.py; the lower bounds stand in pyproject.toml.\n"
 
@@ -33,9 +42,7 @@ def closure(extra: str) -> dict[str, tuple[str, str]]:
             if needed.marker and not needed.marker.evaluate({"extra": wanted}):
                 continue
             key = canonicalize_name(needed.name)
-            # uvloop exists for these platforms only; every other package is pure, or built for all.
-            marker = ' ; sys_platform != "win32"' if key == "uvloop" else ""
-            found[key] = (distribution(needed.name).version, marker)
+            found[key] = (distribution(needed.name).version, MARKERS.get(key, ""))
             waiting += [(needed.name, ""), *((needed.name, each) for each in needed.extras)]
     return found
 
@@ -46,11 +53,14 @@ def lines(packages: dict[str, tuple[str, str]]) -> str:
 
 
 def main() -> None:
-    """Write both locks."""
+    """Write all locks; that of the fuzzer only where it is installed."""
     run, dev = closure(""), closure("dev")
     HERE.joinpath("run.txt").write_text(HEADER + lines(run))
     more = {name: pin for name, pin in dev.items() if name not in run}
     HERE.joinpath("dev.txt").write_text(HEADER + "-r run.txt\n" + lines(more))
+    if find_spec("atheris"):
+        fuzz = {name: pin for name, pin in closure("fuzz").items() if name not in {**run, **dev}}
+        HERE.joinpath("fuzz.txt").write_text(HEADER + lines(fuzz))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The targets: one module, one law, one folder of the corpus."""
