@@ -119,7 +119,8 @@ class Configuration:
     @property
     def may_be_slow(self) -> bool:
         """Can an honest node seem to be too slow?"""
-        return bool(self.line.lost or {fault.what for fault in self.faults} & QUIET)
+        is_narrow = 0 < self.line.bytes_per_second < self.limits.slow_bytes_per_second
+        return is_narrow or bool(self.line.lost or {fault.what for fault in self.faults} & QUIET)
 
     @property
     def is_sealed(self) -> bool:
