@@ -446,6 +446,25 @@ def test_a_plan_of_nothing_leads_to_nothing_and_is_not_made_for_ever() -> None:
     assert (blame.peer, blame.broken.rule) == (1, Rule.CLAIM_IS_PROVEN)
 
 
+def test_plans_that_came_to_nothing_are_not_held_against_whoever_leads_next() -> None:
+    """It was found by the simulator, in a network where every line was slow (work networks, seed 359)."""
+    desk, theirs = Desk(), chain("a", 30)
+    desk.claims(p1=100, p2=100)
+    for attempt in range(FRESH_STARTS):
+        [first] = desk.asks()
+        first.batch.at = Point(0, bytes(32))
+        desk.sync.received(first.batch, theirs[:1], [bytes([attempt]) * 32], desk.now_ms)
+        if attempt == FRESH_STARTS - 1:
+            desk.leaves(1)
+        for ask in desk.asks():
+            if ask.batch.stop is not None:
+                desk.answers(ask.batch, theirs)
+            else:
+                desk.sync.batch_of(1, ask.batch.number)
+    assert desk.sync.lead == 2
+    assert desk.blamed == []
+
+
 def test_going_over_the_same_blocks_again_is_no_progress() -> None:
     """Catalogue row 61: a lead that begins ever again where it began is found out, though it delivers."""
     desk, theirs = Desk(), chain("a", 30)

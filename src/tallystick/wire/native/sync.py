@@ -146,6 +146,7 @@ class Sync:
         ]
         if able:
             self._lead = self._best_of(able)
+            self._fresh_starts = 0  # the plans that came to nothing were those of others
         else:
             self.stop()
 
