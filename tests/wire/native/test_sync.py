@@ -465,6 +465,22 @@ def test_plans_that_came_to_nothing_are_not_held_against_whoever_leads_next() ->
     assert desk.blamed == []
 
 
+def test_whoever_has_shown_its_headers_is_slow_and_no_liar() -> None:
+    """Its chain changes faster than its blocks come (the simulator: work networks, seed 1232)."""
+    desk, theirs = Desk(), chain("a", 30)
+    desk.claims(p1=100)
+    for attempt in range(FRESH_STARTS):
+        [first] = desk.asks()
+        end = Point(10, bytes([attempt]) * 32)
+        desk.sync.surveyed(first.batch, Point(0, bytes(32)), [end], (100, 0), desk.now_ms)
+        for ask in desk.asks():
+            if ask.batch.stop is not None:
+                desk.answers(ask.batch, theirs)
+            else:
+                desk.sync.batch_of(1, ask.batch.number)
+    assert [(blame.peer, blame.broken.rule) for blame in desk.blamed] == [(1, Rule.SYNC_KEEPS_UP)]
+
+
 def test_going_over_the_same_blocks_again_is_no_progress() -> None:
     """Catalogue row 61: a lead that begins ever again where it began is found out, though it delivers."""
     desk, theirs = Desk(), chain("a", 30)

@@ -60,6 +60,9 @@ class Sync:
 
         self._lead: int | None = None
         self._fresh_starts = 0
+        self._surveyed_lead: int | None = None
+        """Whose headers were checked last: what it claims is proven, whatever becomes of its plans."""
+
         self._stall_ms = float(limits.stall_first_ms)
         self._least_rate = float(limits.slow_bytes_per_second)
         """Who delivers less is replaced, if there is another. Halved for each that was: where our own line is slow
@@ -290,6 +293,7 @@ class Sync:
             detail = f"it claimed {short} more than its headers weigh"
             return Blame(lead, RuleViolation(Rule.CLAIM_IS_PROVEN, detail))
         self._candidates[lead].delivered = True
+        self._surveyed_lead = lead
         self._batches.clear()
         at = fork
         for end in dict.fromkeys(ends):
@@ -333,7 +337,9 @@ class Sync:
             self._batches.append(Batch(None, None))
             return None
         self.avoid(peer, now_ms + self._limits.query_all_patience_ms)
-        return Blame(peer, RuleViolation(Rule.CLAIM_IS_PROVEN, f"its plans led to no block after {connected}"))
+        is_proven = peer == self._surveyed_lead
+        rule = Rule.SYNC_KEEPS_UP if is_proven else Rule.CLAIM_IS_PROVEN
+        return Blame(peer, RuleViolation(rule, f"its plans led to no block after {connected}"))
 
     # --- connecting ----------------------------------------------------------------------------
 
