@@ -14,6 +14,7 @@ import httpx
 from tallystick.api.access import Access
 from tallystick.api.server import Server, listen
 from tallystick.app.entropy import ENTROPY
+from tallystick.app.metrics import NodeCollector
 from tallystick.app.runner import Runner, read_clock
 from tallystick.consensus import engine_for
 from tallystick.model.limits import LIMITS, Limits
@@ -92,7 +93,7 @@ async def sealed_node(limits: Limits = LIMITS) -> AsyncIterator[SealedNode]:
     runner = Runner(node, store, reader, NETWORK, limits)
     server = await listen(Access("127.0.0.1", 0), limits, resolve=unresolved)
     runner.start(Nobody(), miner)
-    server.open(runner, None)
+    server.open(runner, None, NodeCollector(runner, runner.commits, lambda: (0, 0)))
     try:
         base = f"http://127.0.0.1:{server.port}"
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=DEADLINE_S) as client:

@@ -124,6 +124,8 @@ def test_posts_that_come_together_share_a_commit() -> None:
     running, blocks = play(lambda r: outcomes(*(r.runner.post(f"{n}") for n in range(16))))
     assert [block.data for block in blocks if isinstance(block, Block)] == running.data() == [f"{n}" for n in range(16)]
     assert running.disk.commits == 1
+    assert running.runner.commits.inputs.sum == 16
+    assert running.runner.commits.inputs.buckets[-1] == running.runner.commits.seconds.buckets[-1] == ("+Inf", 1)
 
 
 def test_nobody_hears_of_a_block_before_it_is_durable() -> None:
@@ -164,6 +166,7 @@ def test_a_disk_that_refuses_stops_the_node_and_promises_nothing() -> None:
     assert running.data() == ["kept"]
     assert running.wires.performed == []
     assert running.runner.failure is full
+    assert running.runner.commits.inputs.sum == 1
     with pytest.raises(RuleViolation, match="stopping"):
         running.runner.check_welcome("8.8.8.8", Dialect.NATIVE)
 

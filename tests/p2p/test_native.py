@@ -294,9 +294,17 @@ def test_the_traffic_of_a_connection_is_counted_frames_included(run: Scene) -> N
             assert await peer.next_message() == b"x" * 1_000
             assert here.hub.traffic(1) == (6 + 5, 4 + 1_000)
             assert here.hub.traffic(2) is None
+            assert here.hub.total_traffic() == here.hub.traffic(1)
             peer.close()
             await here.closed()
             await here.until(lambda: here.hub.traffic(1) is None)
+            gone = here.hub.total_traffic()
+            assert gone[0] >= 6 + 5
+            assert gone[1] >= 4 + 1_000
+            async with native_peer(here) as another:
+                another.say(b"12345")
+                await here.ledger.until(PeerSaid, 2)
+                assert here.hub.total_traffic() == (gone[0] + 6 + 5, gone[1])
 
     run(scene)
 

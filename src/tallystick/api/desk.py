@@ -12,8 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from tallystick.api.access import Gate
 from tallystick.api.door import Door
+from tallystick.api.latency import Latency
 from tallystick.api.problems import Fault, Refusal
 from tallystick.model.limits import Limits
 from tallystick.node.ports import Ledger
@@ -52,6 +55,10 @@ class Desk:
     door: Door | None = None
     whole_chains: int = 0
     """Answers with the whole chain under way."""
+
+    latency: Latency = field(default_factory=Latency)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    """Who is asked for `GET /metrics`."""
 
     waits: set[asyncio.Future[Any]] = field(default_factory=set)
     """For blocks that hold what somebody posted. A node that stops does not wait with them: they are cancelled."""

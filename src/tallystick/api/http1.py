@@ -9,10 +9,11 @@ follows the size of one, where a lone line feed ends the line for some and not f
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Protocol, cast
 
-from sanic.exceptions import BadRequest
+from sanic.exceptions import BadRequest, RequestCancelled
 from sanic.http import Http
+from sanic.http.constants import Stage
 from sanic.http.http1 import HTTP_CONTINUE
 
 _LENGTH: Final = {10: re.compile(r"[0-9]{1,16}"), 16: re.compile(r"[0-9A-Fa-f]{1,12}")}
@@ -23,6 +24,13 @@ _CHUNK_HEAD: Final = re.compile(rb"\r\n[0-9A-Fa-f]+(?:;[\t -~\x80-\xff]*)?\r\n")
 
 _CHUNK_HEAD_BYTES: Final = 64
 """A longer one is refused while it is incomplete. Sanic has the same limit."""
+
+
+class Counting(Protocol):
+    """Whose connection it is."""
+
+    def count(self) -> None:
+        """A request was answered."""
 
 
 class StrictHttp(Http):
@@ -60,6 +68,13 @@ class StrictHttp(Http):
     async def head_response_ignored(self, data: bytes, end_stream: bool) -> None:  # type: ignore[override]  # noqa: FBT001 - Sanic awaits it, and forgot the async
         """What an answer to HEAD does with a body: nothing."""
         super().head_response_ignored(data, end_stream)
+
+    async def error_response(self, exception: Exception) -> None:
+        """Answer a request that failed before a handler had it, or while one waited; it counts like any other."""
+        is_answered = self.stage in {Stage.REQUEST, Stage.HANDLER}
+        await super().error_response(exception)
+        if is_answered and not isinstance(exception, RequestCancelled):  # else nobody is there any more to hear it
+            cast("Counting", self.protocol).count()
 
     def create_empty_request(self) -> None:
         """A request for the refusal of one that has none. Sanic would parse its URL again, and fail again."""

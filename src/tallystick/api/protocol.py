@@ -10,6 +10,7 @@ a request on the hot path pays nothing for its deadlines.
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Final, NamedTuple, cast
 
@@ -150,9 +151,18 @@ class NodeProtocol(HttpProtocol):
             await self.app.handle_request(request)
         finally:  # Sanic keeps the last request and its answer for as long as the connection rests; they may be long
             self.let_go_of_body(request)
+        self.count()
         if self._http.response is not None:
             self._http.response.body = None
         await self._can_write.wait()  # of requests sent together, the next is for when this answer was read
+
+    def count(self) -> None:
+        """The request was answered: tell how long it took. A head that cannot be read took no time."""
+        request, response, read_s = self._http.request, self._http.response, self._http.perft0
+        if response is not None:
+            seconds = 0.0 if read_s is None else perf_counter() - read_s
+            path = None if request.route is None else request.route.path
+            self._desk.latency.note(path, request.method, response.status, seconds)
 
     def let_go_of_body(self, request: Request) -> None:
         """The body was read, and is not needed any more: somebody else may send a long one."""

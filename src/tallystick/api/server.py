@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from prometheus_client.registry import Collector
 from sanic import Sanic
 from sanic.server import AsyncioServer
 
@@ -59,8 +60,11 @@ class Server:
         """The port it listens on, also when any free one was asked for."""
         self.host, self.port = bound.getsockname()[:2]
 
-    def open(self, ledger: Ledger, door: Door | None) -> None:
-        """Serve everything: the store is open. Without a door no peer is let in."""
+    def open(self, ledger: Ledger, door: Door | None, *collectors: Collector) -> None:
+        """Serve everything: the store is open. Without a door no peer is let in. From now on `collectors` are asked for
+        `GET /metrics` too."""
+        for collector in collectors:
+            self._desk.registry.register(collector)
         self._desk.opened, self._desk.door = ledger, door
 
     @property

@@ -32,6 +32,7 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "DELETE /bans/{subject}": "let it in again",
     "GET /forks": "branches that were left",
     "GET /status": "what this node is doing",
+    "GET /metrics": "the same and more, for Prometheus",
     "GET /health": "the process lives",
     "GET /ready": "the node serves requests",
     "GET / with Upgrade: websocket": "the peers' door",

@@ -33,6 +33,7 @@ from tallystick.app.config import Config
 from tallystick.app.entropy import ENTROPY
 from tallystick.app.greeting import greeting, program_name
 from tallystick.app.keys import node_identity
+from tallystick.app.metrics import NodeCollector
 from tallystick.app.mining import Miner
 from tallystick.app.open_files import allowed_connections
 from tallystick.app.runner import Runner, read_clock
@@ -106,7 +107,7 @@ async def _serve(config: Config, say: Callable[[str], None]) -> None:
                 goodbyes.append(miner.close)
                 miner.start()
             runner.start(hub, miner)
-            server.open(runner, Door(hub))
+            server.open(runner, Door(hub), NodeCollector(runner, runner.commits, hub.total_traffic))
             log.info("ready", version=__version__, after_ms=int((time.monotonic() - started_s) * 1000))
             key, program = profile.identity.public.hex(), program_name(sys.argv[0])
             say(greeting(config, server.host, server.port, reader.tip(), key=key, program=program))

@@ -25,8 +25,9 @@ from typing import Final, Protocol, cast, get_args
 import structlog
 
 from tallystick.app.entropy import ENTROPY
+from tallystick.app.metrics import Commits
 from tallystick.chain.contracts import Known, Reader, Store
-from tallystick.chain.writes import Write
+from tallystick.chain.writes import Switch, Write
 from tallystick.errors import Rule, RuleViolation, StoreError
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
@@ -142,6 +143,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._sockets: Sockets | None = None
         self._miner: Searcher | None = None
+        self.commits = Commits()
         self.failure: BaseException | None = None
         """Why the node had to stop; None while it runs, or when it was told to."""
 
@@ -351,6 +353,7 @@ class Runner:
         now = read_clock()
         node, store = self._node, self._store
         begun = False
+        switches: list[Switch] = []
         try:
             for event in self._next():
                 batch.append(event)
@@ -360,10 +363,14 @@ class Runner:
                             store.begin()
                             begun = True
                         store.apply(effect)
+                        if isinstance(effect, Switch):
+                            switches.append(effect)
                     else:
                         effects.append(effect)
             if begun:
+                began_s = time.perf_counter()
                 store.commit()
+                self.commits.add(time.perf_counter() - began_s, len(batch), switches)
         except BaseException:
             store.rollback()
             raise

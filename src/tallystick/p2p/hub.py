@@ -43,6 +43,8 @@ class Hub:
         """Peers that dialled us and that the node has not heard of yet."""
         self._dials: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._gone_traffic = (0, 0)
+        """Bytes received and sent on all connections that are gone."""
 
     def perform(self, effect: PeerEffect) -> None:
         """Do what the node wants done. Returns at once; never raises for what a peer does or did."""
@@ -61,6 +63,14 @@ class Hub:
         """Bytes received from an open connection and sent to it, frames included; None when it is gone."""
         socket = self._sockets.get(peer)
         return None if socket is None else socket.traffic()
+
+    def total_traffic(self) -> tuple[int, int]:
+        """Likewise on all connections so far, those that are gone included."""
+        received, sent = self._gone_traffic
+        for socket in self._sockets.values():
+            more_received, more_sent = socket.traffic()
+            received, sent = received + more_received, sent + more_sent
+        return received, sent
 
     def check_welcome(self, host: str, dialect: Dialect) -> None:
         """May a peer at this numeric address dial us now, in this dialect? Raises RuleViolation.
@@ -110,7 +120,9 @@ class Hub:
 
     def _forget(self, socket: PeerSocket) -> None:
         self._know(socket)
-        self._sockets.pop(socket.peer, None)
+        if self._sockets.pop(socket.peer, None) is not None:
+            received, sent = socket.traffic()
+            self._gone_traffic = self._gone_traffic[0] + received, self._gone_traffic[1] + sent
 
     def _dial_soon(self, address: str) -> None:
         if self._closing:
