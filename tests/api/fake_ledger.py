@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tallystick.chain.contracts import Fork, Found, Known, Shown
+from tallystick.chain.contracts import Arrival, Fork, Found, Known, Shown
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import LIMITS, Limits
@@ -27,7 +27,7 @@ def block_on(parent: Block, data: str, timestamp: int = 1_700_000_000) -> Block:
 class FakeReader:
     chain: list[Block]
     limits: Limits
-    aside: dict[str, Found] = field(default_factory=dict)
+    beside: dict[str, Found] = field(default_factory=dict)
     left: list[Fork] = field(default_factory=list)
     fails_with: Exception | None = None
     before_page: Callable[[int], None] = lambda first: None  # noqa: ARG005 - a hook for tests
@@ -59,7 +59,7 @@ class FakeReader:
         for block in self.chain:
             if block.hash == hash:
                 return Found(block, orphaned=False, mined_again_as=None)
-        return self.aside.get(hash)
+        return self.beside.get(hash)
 
     def header(self, index: int) -> Header | None:
         block = self.block(index)
@@ -67,6 +67,16 @@ class FakeReader:
 
     def header_bytes(self, index: int) -> bytes | None:
         return None
+
+    def aside(self, hash: str) -> Header | None:
+        found = self.beside.get(hash)
+        return None if found is None else header_of(found.block)
+
+    def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
+        return []
+
+    def newest_place(self) -> int:
+        return 0
 
     def records_of(self, id: str) -> Sequence[Shown]:
         return []
@@ -108,6 +118,12 @@ class FakeLedger:
         """While it is not set, posts wait for their commit."""
         self.posting = asyncio.Event()
         """Set when a post has arrived."""
+
+    batches = 0
+
+    async def happened(self, batches: int) -> None:
+        while self.batches <= batches:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
 
     def submit(self, event: Input) -> None: ...
 

@@ -137,7 +137,7 @@ def test_an_orphaned_block_says_so_and_what_came_instead() -> None:
             lost = block_on(CLASSIC_GENESIS, "lost")
             again = node.ledger.mine("lost")
             for hash in (again.hash, None):
-                node.ledger.reader.aside[lost.hash] = Found(lost, orphaned=True, mined_again_as=hash)
+                node.ledger.reader.beside[lost.hash] = Found(lost, orphaned=True, mined_again_as=hash)
                 node.ledger.reader.chain[1] = block_on(CLASSIC_GENESIS, "other")
                 answer = (await node.client.get(f"/blocks/{lost.hash}")).json()
                 assert list(answer) == [*KEYS, "orphaned", "mined_again_as"]

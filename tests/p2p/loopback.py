@@ -19,7 +19,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from tallystick.chain.contracts import Fork, Found, Known, Shown
+from tallystick.chain.contracts import Arrival, Fork, Found, Known, Shown
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import Limits
@@ -96,6 +96,15 @@ class ListReader:
     def header_bytes(self, index: int) -> bytes | None:
         raise NotImplementedError
 
+    def aside(self, hash: str) -> Header | None:
+        raise NotImplementedError
+
+    def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
+        raise NotImplementedError
+
+    def newest_place(self) -> int:
+        raise NotImplementedError
+
     def records_of(self, id: str) -> Sequence[Shown]:
         raise NotImplementedError
 
@@ -136,6 +145,13 @@ class RecordingLedger:
     def __post_init__(self) -> None:
         self._news = asyncio.Condition()
         self._wakers: set[asyncio.Task[None]] = set()
+
+    @property
+    def batches(self) -> int:
+        return len(self.inputs)
+
+    async def happened(self, batches: int) -> None:
+        raise NotImplementedError
 
     def submit(self, event: Input) -> None:
         self.inputs.append(event)

@@ -247,6 +247,7 @@ def check_reader(reader: Reader, twin: Twin) -> None:
             assert found == (block, True, twin.mined_again_as(hash))
         else:
             assert found is None
+        assert reader.aside(hash) == (header_of(block) if hash in twin.aside else None)
     check_forks(reader, twin)
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import msgspec
 
-from tallystick.chain.contracts import Found, Known, Placed, Reader, Shown, Store
+from tallystick.chain.contracts import Arrival, Found, Known, Placed, Reader, Shown, Store
 from tallystick.chain.writes import AddRecords, AddSide, Append, Complete, DropStaged, Erase, Switch, Write
 from tallystick.model.limits import Limits
 from tallystick.model.log import Node
@@ -372,6 +372,8 @@ def check_reader(reader: Reader, twin: Twin, ids: Sequence[str]) -> None:
             assert reader.find(hash) == Found(twin.shown(hash), orphaned=True, mined_again_as=None)
         else:
             assert reader.find(hash) is None
+        assert reader.aside(hash) == (twin.blocks[hash].header if hash in twin.aside else None)
+    check_arrivals(reader, twin)
     check_forks(reader, twin)
     check_log(reader, twin)
     check_records(reader, twin, ids)
@@ -435,6 +437,18 @@ def check_records(reader: Reader, twin: Twin, ids: Sequence[str]) -> None:
         assert [each.place for each in found] == sorted({each.place for each in found})
         assert all((each.block is None) == (each.position is None) for each in found)
         assert not found or found[0].place >= 1
+
+
+def check_arrivals(reader: Reader, twin: Twin) -> None:
+    """All records that are stored come in the order in which they came, and say where they stand."""
+    arrived: list[Arrival] = []
+    while page := reader.arrivals(arrived[-1].place if arrived else 0, 3):
+        arrived += page
+    assert [each[1:] for each in arrived] == [
+        (twin.copies[leaf].id, leaf, twin.placed(leaf, shown=True) or None)
+        for leaf in sorted(twin.arrived, key=twin.arrived.__getitem__)
+    ]
+    assert reader.newest_place() == (arrived[-1].place if arrived else 0)
 
 
 def check_promise(store: Store, posted: Collection[bytes]) -> None:

@@ -12,6 +12,7 @@ from sanic.config import Config
 from tallystick.api.bans import bans
 from tallystick.api.blocks import blocks
 from tallystick.api.desk import Desk
+from tallystick.api.events import events
 from tallystick.api.metrics import metrics
 from tallystick.api.mine import mine
 from tallystick.api.peers import peers
@@ -40,6 +41,6 @@ def build_app(desk: Desk) -> App:
         env_prefix=None,
     )
     app = Sanic(f"tallystick-{next(_numbers)}", config=config, configure_logging=False, error_handler=Problems())
-    for noun in (blocks, mine, records, proofs, peers, bans, state, metrics):
+    for noun in (blocks, mine, records, proofs, events, peers, bans, state, metrics):
         app.blueprint(noun(desk))
     return app

@@ -140,6 +140,10 @@ class Runner:
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._stepped: dict[int, asyncio.Future[None]] = {}
         self._next_ticket = 0
+        self._batches = 0
+        self._more: asyncio.Future[None] | None = None
+        """Done after the next batch, if anybody waits for it."""
+
         self._timer: asyncio.TimerHandle | None = None
         self._sockets: Sockets | None = None
         self._miner: Searcher | None = None
@@ -190,6 +194,24 @@ class Runner:
         if not self._gathering:
             self._gathering = True
             self._loop.call_soon(self._gather, 0)
+
+    @property
+    def batches(self) -> int:
+        return self._batches
+
+    async def happened(self, batches: int) -> None:
+        """Wait until there were more batches than these, or there will be none."""
+        while self._batches <= batches and not self.failed.done():
+            if self._more is None:
+                self._more = self._loop.create_future()
+            await asyncio.shield(self._more)
+
+    def _tell(self) -> None:
+        """A batch is over."""
+        self._batches += 1
+        if self._more is not None:
+            self._more.set_result(None)
+            self._more = None
 
     async def submitted(self, event: Input) -> None:
         """Put an input into the next batch, and wait until its effects are out."""
@@ -318,6 +340,7 @@ class Runner:
         except BaseException as failure:  # noqa: BLE001 - whatever it is, what is and what should be differ now: stop
             self._fail(failure)
             return
+        self._tell()
         for event in batch:
             stepped = self._stepped.pop(id(event), None)
             if stepped is not None and not stepped.done():
@@ -423,6 +446,7 @@ class Runner:
         if self._timer is not None:
             self._timer.cancel()
         self.failed.set_result(None)
+        self._tell()
         self._queue.clear()
         self._said.clear()
         for answer in self._answers.values():

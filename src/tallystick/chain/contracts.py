@@ -263,6 +263,18 @@ class Shown(NamedTuple):
     placed: Placed
 
 
+class Arrival(NamedTuple):
+    """A record that came, wherever from."""
+
+    place: int
+    """In the order of arrival at this node."""
+
+    id: str
+    leaf: bytes
+    placed: Placed | None
+    """Where it stands now; None when nothing holds it any more."""
+
+
 class Found(NamedTuple):
     """A block looked up by hash."""
 
@@ -308,12 +320,21 @@ class Reader(Protocol):
     def header_bytes(self, index: int) -> bytes | None:
         """Likewise as it is hashed, in a sealed network; None in others."""
 
+    def aside(self, hash: str) -> Header | None:
+        """The header of that hash, if its block is kept beside the best chain."""
+
     def records_of(self, id: str) -> Sequence[Shown]:
         """The records of that id, in order of arrival; of more than `Limits.records_per_page`, no more than that."""
 
     def records(self, after: int, count: int) -> Sequence[Shown]:
         """Records of the log at position `after` and beyond, in its order: at most `count`, and no more than
         `Limits.page_bytes`, but at least one if there is one."""
+
+    def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
+        """Records that came after the place `after` (0: from the oldest), in order of arrival: at most `count`."""
+
+    def newest_place(self) -> int:
+        """The place of the record that came last; 0 when there is none."""
 
     def hashes(self, size: int, nodes: Sequence[Node]) -> Sequence[bytes]:
         """Hashes of perfect subtrees of the log's first `size` entries (`model.log`), for proofs."""

@@ -350,6 +350,17 @@ class Limits:
     whole_chains: int = 16
     """Answers with the whole chain under way at a time; each may hold a few pages (`page_bytes`)."""
 
+    event_streams: int = 64
+    """Clients that follow `GET /events` at a time. Each costs a look at the chain whenever something happened, at most
+    every `events_every_ms`."""
+
+    events_every_ms: int = 100
+    event_beat_ms: int = 15 * SECOND_MS
+    """Where nothing happens a line without meaning is sent so often, for proxies end what rests."""
+
+    events_at_once: int = 500
+    """Made for a client before others have their turn."""
+
     wrong_token_ms: int = 250
     """A wrong token is answered this late, so that nobody tries many."""
 

@@ -169,6 +169,13 @@ class Ledger(Protocol):
     def submit(self, event: Input) -> None:
         """Hand an input to the node; it is stepped with the next batch."""
 
+    @property
+    def batches(self) -> int:
+        """How often something has happened: who looks now sees what came of so many batches."""
+
+    async def happened(self, batches: int) -> None:
+        """Wait until there were more of them, or the node has stopped."""
+
     async def submitted(self, event: Input) -> None:
         """As `submit`, and wait until the batch that holds it is durable and its effects are out."""
 

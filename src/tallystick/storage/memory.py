@@ -15,7 +15,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 
-from tallystick.chain.contracts import Duty, Fork, Found, Known, Name, Placed, Shown
+from tallystick.chain.contracts import Arrival, Duty, Fork, Found, Known, Name, Placed, Shown
 from tallystick.chain.writes import (
     OWN,
     AddRecords,
@@ -395,6 +395,10 @@ class MemoryReader:
         block = self.block(index)
         return header_bytes_of(block) if isinstance(block, SealedBlock) else None
 
+    def aside(self, hash: str) -> Header | None:
+        block = self._state.side.get(hash)
+        return None if block is None else header_of(block)
+
     def block(self, index: int) -> AnyBlock | None:
         state = self._state
         return state.as_stored(state.chain[index]) if 0 <= index < len(state.chain) else None
@@ -436,6 +440,17 @@ class MemoryReader:
         state, after = self._state, max(after, 0)
         shown = [state.shown(place) for place in state.records.log[after : after + max(count, 0)]]
         return shown[: _that_fit((each.record.size_bytes for each in shown), self._limits.page_bytes)]
+
+    def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
+        kept = self._state.records
+        places = sorted(place for place in kept.stored if place > after)[: max(count, 0)]
+        return [
+            Arrival(at, kept.stored[at].id, kept.stored[at].leaf, None if kept.is_hidden(at) else kept.placed(at))
+            for at in places
+        ]
+
+    def newest_place(self) -> int:
+        return max(self._state.records.stored, default=0)
 
     def hashes(self, size: int, nodes: Sequence[Node]) -> Sequence[bytes]:
         return [self._state.records.hash_of(size, node) for node in nodes]

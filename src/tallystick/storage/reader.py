@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tallystick.chain.contracts import Fork, Found, Shown
+from tallystick.chain.contracts import Arrival, Fork, Found, Shown
 from tallystick.errors import StoreCorruptError
 from tallystick.model.block import INDEX_MAX, Header
 from tallystick.model.limits import Limits
@@ -55,6 +55,13 @@ def read_blocks(database: Database, bodies: Bodies, first: int, count: int, size
     return blocks
 
 
+def side_header(database: Database, bodies: Bodies, key: bytes, table: str) -> Header | None:
+    """The header of this hash in `side` or `staged`."""
+    columns = f"s.idx, s.hash, s.timestamp, s.previous_hash, {bodies.head('s')}"
+    row = database.one(f"SELECT {columns} FROM {table} s WHERE s.hash = ?", (key,))  # noqa: S608 - constants
+    return None if row is None else bodies.header(row)
+
+
 class SqliteReader:
     """A `Reader` of a ledger file."""
 
@@ -83,6 +90,10 @@ class SqliteReader:
             return None
         row = self._database.one("SELECT data FROM blocks WHERE idx = ?", (index,))
         return None if row is None else self._bodies.header_bytes(index, row[0])
+
+    def aside(self, hash: str) -> Header | None:
+        key = asked_key(hash)
+        return None if key is None else side_header(self._database, self._bodies, key, "side")
 
     def block(self, index: int) -> AnyBlock | None:
         with self._bodies.reading(self._database):
@@ -215,6 +226,15 @@ class SqliteReader:
             return []
         with self._bodies.reading(self._database):
             return record_lookups.log_page(self._database, self.header, after, count, self._limits.page_bytes)
+
+    def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
+        if not self._bodies.hold_records:
+            return []
+        with self._bodies.reading(self._database):
+            return record_lookups.arrivals(self._database, after, count)
+
+    def newest_place(self) -> int:
+        return record_lookups.newest(self._database) if self._bodies.hold_records else 0
 
     def hashes(self, size: int, nodes: Sequence[Node]) -> Sequence[bytes]:
         with self._bodies.reading(self._database):

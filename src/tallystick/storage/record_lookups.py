@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from tallystick.chain.contracts import Known, Name, Placed, Shown
+from tallystick.chain.contracts import Arrival, Known, Name, Placed, Shown
 from tallystick.model.block import INDEX_MAX, Header
 from tallystick.model.log import leaf_hash
 from tallystick.model.record import ID, Record
@@ -139,6 +139,26 @@ def pool_page(database: Database, after: int, count: int, size_bytes: int) -> tu
             records.append(record)
             after = place
     return records, after
+
+
+def newest(database: Database) -> int:
+    """As `Reader.newest_place` has it."""
+    return int(database.one("SELECT coalesce(max(seq), 0) FROM records")[0])
+
+
+def arrivals(database: Database, after: int, count: int) -> list[Arrival]:
+    """As `Reader.arrivals` has it."""
+    columns = ", ".join(("r.seq", "r.id", "r.entry", _POOLED, _LOGGED, _ASIDE.format("a.side")))
+    arrived = []
+    for row in database.all(
+        f"SELECT {columns} FROM records r WHERE r.seq > ? ORDER BY r.seq LIMIT ?",  # noqa: S608 - likewise
+        (min(max(after, 0), INDEX_MAX), max(min(count, INDEX_MAX), 0)),
+    ):
+        place, id, entry = row[:3]
+        if entry.__class__ is not bytes or id.__class__ is not str:
+            raise damaged_record(id)
+        arrived.append(Arrival(place, id, leaf_hash(entry), _placed(row)))
+    return arrived
 
 
 def repeats(database: Database, fork: int, parent: str, records: Sequence[Record]) -> str | None:

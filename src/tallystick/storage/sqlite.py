@@ -37,7 +37,7 @@ from tallystick.storage.database import Database
 from tallystick.storage.folder import DataFolder
 from tallystick.storage.hash_index import HashIndex
 from tallystick.storage.holdings import Holdings
-from tallystick.storage.reader import read_blocks
+from tallystick.storage.reader import read_blocks, side_header
 from tallystick.storage.rows import asked_key, key_of, size_of
 from tallystick.storage.schema import read_count, write_meta
 from tallystick.storage.side import Running, evict, is_full, keep, take
@@ -264,12 +264,10 @@ class SqliteStore:
         key = asked_key(hash)
         if key is None:
             return None
-        columns = f"s.idx, s.hash, s.timestamp, s.previous_hash, {self._bodies.head('s')}"
-        for table in ("side", "staged") if self._running.staged else ("side",):
-            row = self._database.one(f"SELECT {columns} FROM {table} s WHERE s.hash = ?", (key,))  # noqa: S608 - constants
-            if row is not None:
-                return self._bodies.header(row)
-        return None
+        header = side_header(self._database, self._bodies, key, "side")
+        if header is None and self._running.staged:
+            return side_header(self._database, self._bodies, key, "staged")
+        return header
 
     def named(self, ids: Sequence[str]) -> Sequence[Known]:
         return record_lookups.named(self._database, ids, self._limits.records_per_id)
