@@ -172,7 +172,7 @@ def test_garbage_instead_of_http() -> None:
         ran = run("status", "--url", f"http://127.0.0.1:{server.getsockname()[1]}")
         thread.join(timeout=30)
     assert ran.code == ExitCode.UNREACHABLE
-    assert "does not speak" in ran.err
+    assert "broke the connection off" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from tallystick.cli import view
-from tallystick.cli.answers import ShownMining
 from tallystick.cli.exits import ExitCode
+from tallystick.client.answers import Mining
 
 from .fake_node import Answer, Asked, Respond, fake_node
 from .running import run
@@ -33,7 +33,7 @@ def block(index: int = 7, *records: dict[str, Any], **changes: object) -> dict[s
         "log_size": 100,
         "log_root": "cd" * 32,
         "body_hash": "ef" * 32,
-        "seal": {"bits": "1f00ffff", "nonce": 5},
+        "seal": "1f00ffff0000000000000005",
         "hash": f"{index:064x}",
     } | changes
 
@@ -174,7 +174,7 @@ def test_mining_in_words(changes: dict[str, object], words: str) -> None:
 )
 def test_numbers_as_miners_write_them(number: float, words: str) -> None:
     assert view.scaled(number) == words
-    assert words in view.mining_state(ShownMining(1, number, is_mining=False))
+    assert words in view.mining_state(Mining(1, number, is_mining=False))
 
 
 # --- mine -------------------------------------------------------------------------------------------

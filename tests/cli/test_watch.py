@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 
 from tallystick.cli import view, watch
-from tallystick.cli.answers import ShownStatus
 from tallystick.cli.exits import ExitCode
+from tallystick.client.answers import Status
 from tallystick.model.network import CLASSIC
 
 from .fake_node import Answer, Asked, Respond, fake_node, problem
@@ -175,7 +175,7 @@ def test_ctrl_c_is_how_it_ends() -> None:
 
 
 def drawn(body: dict[str, Any], width: int = 80, height: int = 24, trouble: str = "") -> list[str]:
-    told = msgspec.convert(body, ShownStatus)
+    told = msgspec.convert(body, Status)
     console = Console(file=io.StringIO(), width=width, height=height, highlight=False)
     with console.capture() as captured:
         console.print(watch.picture(watch.Look(b"", told, trouble), "http://127.0.0.1:3001", console))
@@ -263,6 +263,6 @@ def test_countdowns(remaining_ms: int, shown: str) -> None:
 def test_only_all_of_it_is_a_hundred_percent(make: Callable[[int], tuple[int, int]]) -> None:
     for number in (0, 1, 5, 10**6):
         index, target = make(number)
-        told = msgspec.convert(status(index, target, syncing=True), ShownStatus).sync
+        told = msgspec.convert(status(index, target, syncing=True), Status).sync
         assert told is not None
         assert (view.percent(told) == 100) is (index >= target)

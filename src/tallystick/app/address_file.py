@@ -17,9 +17,9 @@ from typing import Final, TypeVar
 
 import structlog
 
-from tallystick.app.text import printable
 from tallystick.errors import TallystickError
 from tallystick.model.limits import Limits
+from tallystick.model.text import printable
 from tallystick.storage.folder import create_file, sync
 
 ADDRESS_FILE: Final = "addresses.json"

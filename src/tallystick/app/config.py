@@ -27,9 +27,9 @@ import platformdirs
 from tallystick.app.network_file import network_of
 from tallystick.app.refusals import shown_path, shown_value, unknown
 from tallystick.app.settings import PREFIX, SETTINGS, Setting, spare_cores
-from tallystick.app.text import printable
 from tallystick.errors import ConfigError
 from tallystick.model.network import CLASSIC, Network
+from tallystick.model.text import printable
 from tallystick.wire.addresses import is_loopback
 
 OTHER_VARIABLES: Final = frozenset({"TALLYSTICK_CONFIG", "TALLYSTICK_URL", "TALLYSTICK_DEBUG"})

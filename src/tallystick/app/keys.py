@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tallystick.app.text import printable
 from tallystick.errors import ConfigError
+from tallystick.model.text import printable
 from tallystick.storage.folder import OTHERS, new_file, told
 from tallystick.wire.identity import Ed25519Identity
 

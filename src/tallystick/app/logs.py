@@ -17,7 +17,7 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from tallystick.app.text import printable
+from tallystick.model.text import printable
 
 VALUES_PER_LIST: Final = 10
 """Elements of a list shown in one value; the rest is counted."""

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from tallystick.app.text import printable
 from tallystick.errors import ConfigError, shown
+from tallystick.model.text import printable
 
 
 def unknown(what: str, name: str, where: str | None, known: Iterable[str], reason: str = "") -> ConfigError:

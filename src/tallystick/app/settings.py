@@ -15,9 +15,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from tallystick.app.text import printable
 from tallystick.errors import RuleViolation
 from tallystick.model.limits import LIMITS
+from tallystick.model.text import printable
 from tallystick.wire.addresses import parse as parse_address
 
 PREFIX: Final = "TALLYSTICK_"

@@ -18,8 +18,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from tallystick.app.text import printable
 from tallystick.errors import ConfigError
+from tallystick.model.text import printable
 from tallystick.storage.folder import OTHERS
 
 FILE_BYTES_MAX: Final = 1_048_576

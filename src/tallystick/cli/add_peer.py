@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
+from tallystick.model.text import printable
 
 
 def add_peer(

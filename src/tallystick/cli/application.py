@@ -93,7 +93,7 @@ def verdict(error: BaseException) -> tuple[ExitCode, str]:  # noqa: PLR0911 - on
             where = f"{error.filename}: " if error.filename else ""
             return ExitCode.FOLDER, f"{where}{error.strerror or error}."
         case _:
-            from tallystick.app.text import printable  # noqa: PLC0415 - needed on this path only
+            from tallystick.model.text import printable  # noqa: PLC0415 - needed on this path only
 
             what = printable(f"{type(error).__name__}: {error}")
             return ExitCode.BUG, f"unexpected error, {what}\nSet {DEBUG_VARIABLE}=1 and run it again for details."

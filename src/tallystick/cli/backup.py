@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import folder, terminal
 from tallystick.cli.options import ConfigFile, DataDir, Json, NetworkFile
+from tallystick.model.text import printable
 
 
 def backup(

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import typer
 
-from tallystick.app.text import printable_lines
 from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
+from tallystick.model.text import printable_lines
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownBlock, ShownRecord
+    from tallystick.client.answers import Block, Record
 
 DATA_CHARACTERS: Final = 2_000
 """Characters of each line of a block's data that a person is shown."""
@@ -31,14 +31,15 @@ def block(
     as_json: Json = False,
 ) -> None:
     """Show one block. Its hash also finds a block that a better branch removed."""
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     with remote.Node(url, token_file, ca) as node:
         body = node.get(f"/blocks/{quote(which, safe='')}")
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]))
             return
-        found = node.read(body, answers.ShownBlock)
+        found = node.read(body, answers.Block)
     terminal.facts(_facts(found))
     terminal.say("")
     if found.records is None:
@@ -47,7 +48,7 @@ def block(
         _show_records(found.records)
 
 
-def _facts(found: ShownBlock) -> list[tuple[str, str]]:
+def _facts(found: Block) -> list[tuple[str, str]]:
     facts = [
         ("block", str(found.index)),
         ("hash", found.hash),
@@ -68,7 +69,7 @@ def _facts(found: ShownBlock) -> list[tuple[str, str]]:
     return facts
 
 
-def _show_records(records: Sequence[ShownRecord]) -> None:
+def _show_records(records: Sequence[Record]) -> None:
     if not records:
         terminal.say("It holds no records.")
         return

@@ -12,8 +12,8 @@ from tallystick.cli.exits import ExitCode, Failure
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownBlock
     from tallystick.cli.remote import Node
+    from tallystick.client.answers import Block
 
 DEFAULT_LIMIT = 20
 
@@ -34,12 +34,13 @@ def blocks(
 
     With --json the same blocks are one JSON array, a block a line, written as they arrive.
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     if everything and first is not None:
         raise Failure(ExitCode.USAGE, "--all begins at the genesis block; leave out --from.")
     with remote.Node(url, token_file, ca) as node:
-        tip = node.read(node.get("/blocks/latest"), answers.ShownBlock).index
+        tip = node.read(node.get("/blocks/latest"), answers.Block).index
         start = 0 if everything else max(0, tip + 1 - limit) if first is None else first
         pages = _pages(node, start, tip + 1 if everything else limit)
         if as_json:
@@ -53,16 +54,16 @@ def blocks(
             terminal.say(f"No blocks from {start} on; the last one is {tip}.")
 
 
-def _pages(node: Node, first: int, count: int) -> Iterator[tuple[list[object], list[ShownBlock]]]:
+def _pages(node: Node, first: int, count: int) -> Iterator[tuple[list[object], list[Block]]]:
     """Pages of up to `count` blocks from `first` on, as they came and as people see them, each linked to the last."""
-    from tallystick.cli.answers import ShownBlock  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client.answers import Block  # noqa: PLC0415 - keeps --help quick
     from tallystick.model.limits import LIMITS  # noqa: PLC0415
 
     end, last_hash = first + count, None
     while first < end:
         limit = min(end - first, LIMITS.page_blocks)
         body = node.get("/blocks", **{"from": first, "limit": limit})
-        page = node.read(body, list[ShownBlock])[:limit]
+        page = node.read(body, list[Block])[:limit]
         if not page:
             return
         if page[0].index != first or last_hash not in {None, page[0].previous_hash}:
@@ -73,7 +74,7 @@ def _pages(node: Node, first: int, count: int) -> Iterator[tuple[list[object], l
         first, last_hash = first + len(page), page[-1].hash
 
 
-def _show(page: list[ShownBlock], *, header: bool) -> None:
+def _show(page: list[Block], *, header: bool) -> None:
     sealed = page[0].records is not None
     columns = [
         terminal.Column("block", 10, right=True),
@@ -86,7 +87,7 @@ def _show(page: list[ShownBlock], *, header: bool) -> None:
     terminal.table(columns, (_row(block) for block in page), header=header)
 
 
-def _row(block: ShownBlock) -> list[str]:
+def _row(block: Block) -> list[str]:
     records = [] if block.records is None else [f"{len(block.records):,}"]
     size = terminal.size(block.size_bytes)
     return [str(block.index), block.hash[:12], terminal.age(block.timestamp), *records, size, block.preview]

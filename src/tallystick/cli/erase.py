@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
+from tallystick.model.text import printable
 
 
 def erase(
@@ -28,7 +28,8 @@ def erase(
     data can still prove what it was. Other nodes, backups, exports and proofs that were taken keep what they have:
     each party erases at its own nodes. It cannot be undone.
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     shown = printable(id)
     if not yes and is_person():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import folder, terminal
 from tallystick.cli.options import ConfigFile, DataDir, Json, NetworkFile
+from tallystick.model.text import printable
 
 if TYPE_CHECKING:
     from tallystick.app.config import Place

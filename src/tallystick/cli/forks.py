@@ -8,7 +8,7 @@ from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownFork
+    from tallystick.client.answers import Fork
 
 
 def forks(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, ca: Authority = None, as_json: Json = False) -> None:
@@ -17,21 +17,22 @@ def forks(*, url: Url = DEFAULT_URL, token_file: TokenFile = None, ca: Authority
     The branch that changed last comes first. Long branches show their newest blocks; tallystick block HASH shows
     any of them.
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     with remote.Node(url, token_file, ca) as node:
         body = node.get("/forks")
         if as_json:
             terminal.say_json(node.read(body, list[object]))
             return
-        found = node.read(body, list[answers.ShownFork])
+        found = node.read(body, list[answers.Fork])
     if not found:
         terminal.say("No branches: this node never saw the past change.")
     for fork in found:
         _show(fork)
 
 
-def _show(fork: ShownFork) -> None:
+def _show(fork: Fork) -> None:
     where = "below what is still kept" if fork.fork is None else f"after block {fork.fork.index}"
     terminal.say(f"Branch of {terminal.count(_length(fork), 'block')}, split off {where}:")
     columns = (
@@ -55,5 +56,5 @@ def _show(fork: ShownFork) -> None:
     terminal.say("")
 
 
-def _length(fork: ShownFork) -> int:
+def _length(fork: Fork) -> int:
     return len(fork.blocks) if fork.fork is None else fork.tip.index - fork.fork.index

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import folder, terminal
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
+from tallystick.model.text import printable
 
 
 def mine(
@@ -37,7 +37,8 @@ def mine(
     Where blocks have to be found, it waits for the one that holds DATA. If that takes too long, DATA is recorded all
     the same: it is safe on the node's disk, and comes into a later block.
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     text = _from_stdin() if data == "-" else data
     try:
@@ -50,10 +51,10 @@ def mine(
         if as_json:
             terminal.say_json(answer)
         elif "index" in answer:
-            block = node.read(body, answers.ShownBlock)
+            block = node.read(body, answers.Block)
             terminal.say(f"Block {block.index} holds it: {printable(block.hash)}")
         else:
-            pending = printable(node.read(body, answers.ShownPosted).only.id)
+            pending = printable(node.read(body, answers.Posted).only.id)
             terminal.say(f"No block holds it yet; it waits to be sealed, as record {pending}")
             terminal.say(f"See: tallystick record {pending}")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import terminal
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.cli.options import Json
+from tallystick.model.text import printable
 
 if TYPE_CHECKING:
     from tallystick.app.adoption import Adopted

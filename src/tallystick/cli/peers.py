@@ -10,8 +10,8 @@ from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownBan, ShownPeer
     from tallystick.cli.remote import Node
+    from tallystick.client.answers import Ban, Peer
 
 
 def peers(
@@ -23,7 +23,8 @@ def peers(
     as_json: Json = False,
 ) -> None:
     """List the node's peers: open connections, and addresses it keeps dialling."""
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     with remote.Node(url, token_file, ca) as node:
         if banned:
@@ -33,7 +34,7 @@ def peers(
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]).get("peers", []))
             return
-        known = node.read(body, answers.ShownStatus).peers
+        known = node.read(body, answers.Status).peers
     if not known:
         terminal.say("No peers yet. Connect to one with: tallystick add-peer ws://HOST:PORT")
         return
@@ -48,7 +49,7 @@ def peers(
     terminal.table(columns, map(_row, known))
 
 
-def _row(peer: ShownPeer) -> tuple[str, ...]:
+def _row(peer: Peer) -> tuple[str, ...]:
     return (
         peer.dialled or peer.address,
         peer.direction,
@@ -60,13 +61,13 @@ def _row(peer: ShownPeer) -> tuple[str, ...]:
 
 
 def _show_banned(node: Node, *, as_json: bool) -> None:
-    from tallystick.cli.answers import ShownBan  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client.answers import Ban  # noqa: PLC0415 - keeps --help quick
 
     body = node.get("/bans")
     if as_json:
         terminal.say_json(node.read(body, list[object]))
         return
-    kept_out = node.read(body, list[ShownBan])
+    kept_out = node.read(body, list[Ban])
     if not kept_out:
         terminal.say("Nobody is kept out. Keep a node out with: tallystick ban KEY|ADDRESS")
         return
@@ -74,7 +75,7 @@ def _show_banned(node: Node, *, as_json: bool) -> None:
     terminal.table(columns, map(_banned_row, kept_out))
 
 
-def _banned_row(ban: ShownBan) -> tuple[str, ...]:
+def _banned_row(ban: Ban) -> tuple[str, ...]:
     return (
         ban.subject,
         "ever" if ban.remaining_ms is None else terminal.span(ban.remaining_ms / 1_000),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import folder, terminal
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
+from tallystick.model.text import printable
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownStored
+    from tallystick.client.answers import Receipt
 
 
 def post(
@@ -51,7 +51,8 @@ def post(
     Returns when they are safe on the node's disk. They wait in its pool until somebody seals them into a block; see
     how far one is with: tallystick record ID
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     values = [_value(text, is_json=json_data) for text in _texts(data or [], file)]
     if id is not None and len(values) > 1:
@@ -62,7 +63,7 @@ def post(
         if as_json:
             terminal.say_json(node.read(answer, object))
             return
-        for stored in node.read(answer, answers.ShownPosted).records:
+        for stored in node.read(answer, answers.Posted).records:
             terminal.say(_line(stored))
 
 
@@ -116,6 +117,6 @@ def _body(values: list[bytes], id: str | None) -> bytes:
     return body
 
 
-def _line(stored: ShownStored) -> str:
+def _line(stored: Receipt) -> str:
     where = "is in a block already" if stored.status == "included" else "waits to be sealed"
     return f"Record {printable(stored.id)} {where}."

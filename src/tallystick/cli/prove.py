@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import terminal
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.cli.options import DEFAULT_URL, Authority, TokenFile, Url
+from tallystick.model.text import printable
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownStored
+    from tallystick.client.answers import StoredRecord
 
 
 def prove(
@@ -36,15 +36,16 @@ def prove(
     It holds the record, a block's header, and the hashes that lead from one to the other. Whoever has that block's
     hash from somebody they trust checks it with: tallystick check FILE --block HASH
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     with remote.Node(url, token_file, ca) as node:
         body = node.get(node.record_path(id), block=block)
-        proven = _proven(id, node.read(body, answers.ShownRecords).records)
+        proven = _proven(id, node.read(body, answers.Records).records)
         terminal.say_json(node.read(bytes(proven.proof), dict[str, object]))
 
 
-def _proven(id: str, found: list[ShownStored]) -> ShownStored:
+def _proven(id: str, found: list[StoredRecord]) -> StoredRecord:
     """The record to prove. Raises Failure."""
     proven = [each for each in found if bytes(each.proof) not in {b"", b"null"}]
     shown = printable(id)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from tallystick.app.text import printable_lines
 from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
+from tallystick.model.text import printable_lines
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownStored
+    from tallystick.client.answers import StoredRecord
 
 DATA_CHARACTERS: Final = 2_000
 """Characters of each line of a record's data that a person is shown."""
@@ -36,21 +36,22 @@ def record(
 
     Ids are unique at one node. When two nodes took the same id for different records, all of them are shown.
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     with remote.Node(url, token_file, ca) as node:
         body = node.get(node.record_path(id))
         if as_json:
             terminal.say_json(node.read(body, object))
             return
-        found = node.read(body, answers.ShownRecords).records
+        found = node.read(body, answers.Records).records
     for number, each in enumerate(found):
         if number:
             terminal.say("")
         _show(each)
 
 
-def _show(stored: ShownStored) -> None:
+def _show(stored: StoredRecord) -> None:
     facts = [("record", stored.id), ("status", STANDS.get(stored.status, stored.status))]
     if (block := stored.block) is not None:
         facts.append(("block", f"{block.index}  {block.hash}"))

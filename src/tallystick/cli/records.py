@@ -11,8 +11,8 @@ from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownStored
     from tallystick.cli.remote import Node
+    from tallystick.client.answers import StoredRecord
 
 DEFAULT_LIMIT: Final = 20
 
@@ -35,10 +35,11 @@ def records(
 
     With --json the same records are one JSON array, a record a line, written as they arrive.
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     with remote.Node(url, token_file, ca) as node:
-        size = node.read(node.get("/blocks/latest"), answers.ShownBlock).log_size
+        size = node.read(node.get("/blocks/latest"), answers.Block).log_size
         start = max(0, size - limit) if after is None else after
         pages = _pages(node, start, limit)
         if as_json:
@@ -52,23 +53,23 @@ def records(
             terminal.say(f"No records after {start}; the log holds {size:,}.")
 
 
-def _pages(node: Node, after: int, count: int) -> Iterator[tuple[list[object], list[ShownStored]]]:
+def _pages(node: Node, after: int, count: int) -> Iterator[tuple[list[object], list[StoredRecord]]]:
     """Pages of up to `count` records, as they came and as people see them."""
-    from tallystick.cli.answers import ShownStored  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client.answers import StoredRecord  # noqa: PLC0415 - keeps --help quick
     from tallystick.model.limits import LIMITS  # noqa: PLC0415
 
     end = after + count
     while after < end:
         limit = min(end - after, LIMITS.records_per_page)
         body = node.get("/records", after=after, limit=limit)
-        page = node.read(body, list[ShownStored])[:limit]
+        page = node.read(body, list[StoredRecord])[:limit]
         if not page:
             return
         yield node.read(body, list[object])[:limit], page
         after += len(page)
 
 
-def _show(page: list[ShownStored], *, header: bool) -> None:
+def _show(page: list[StoredRecord], *, header: bool) -> None:
     columns = (
         terminal.Column("position", 10, right=True),
         terminal.Column("record", 36),

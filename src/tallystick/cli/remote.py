@@ -1,40 +1,44 @@
-"""A node, spoken to over HTTP.
+"""A node, spoken to over HTTP, as the commands see it: bodies of answers, and failures that say what to do.
 
-Whatever answers at the URL may be something else than a node, or a node in trouble: answers are
-bounded, parsed strictly, and every way to fail becomes a `Failure` that says what to do.
+How a node is reached, how long an answer may be, and what may go wrong is `tallystick.client`'s business. Here every
+error of it becomes a `Failure` in words for a person at a terminal. A command asks once: whoever is impatient presses
+the arrow key.
 """
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from tallystick.app.config import read_bounded, read_token
-from tallystick.app.text import printable
 from tallystick.cli.exits import ExitCode, Failure
+from tallystick.client import Client, requests
+from tallystick.client.connection import ANSWER_TIMEOUT_S, checked_url, trust
+from tallystick.client.errors import (
+    ClientError,
+    Misuse,
+    NotFound,
+    Refused,
+    Silent,
+    TokenNeeded,
+    Unreachable,
+    Unreadable,
+    Untrusted,
+)
+from tallystick.client.requests import ANSWER_BYTES_MAX, Request
 from tallystick.errors import ConfigError, RuleViolation
 from tallystick.model.limits import LIMITS
 from tallystick.model.record import check_id
+from tallystick.model.text import printable
 from tallystick.wire.addresses import is_loopback
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 30.0
-"""Silence of a node that is longer is an error."""
-
-ANSWER_BYTES_MAX: Final = 8 * LIMITS.message_bytes
-"""The longest answer: a block as long as a message may be, every character of it escaped."""
-
-_DETAIL_CHARACTERS: Final = 500
+_LOOK_FIRST: Final = "If you changed something, look whether it happened before you try again."
 
 
 class Node:
@@ -43,17 +47,16 @@ class Node:
     def __init__(self, url: str, token_file: Path | None = None, authority: Path | None = None) -> None:
         """`authority` holds certificates in PEM to trust besides the system's. Raises ConfigError too."""
         self._url = url.rstrip("/")
-        headers = {"Accept-Encoding": "identity"}
-        if token_file is not None:
-            token = read_token(token_file, "option --token-file", read_bounded)
-            headers["Authorization"] = f"Bearer {token}"
-        self._client = httpx.Client(
-            base_url=_checked(self._url),
-            verify=_trust(authority) if self._url.startswith("https:") else True,
-            headers=headers,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            trust_env=not is_loopback(urlsplit(self._url).hostname or ""),
-        )
+        token = None if token_file is None else read_token(token_file, "option --token-file", read_bounded)
+        try:
+            is_tls = checked_url(url).startswith("https:")
+        except Misuse as error:
+            raise ConfigError(f"{error} (--url, TALLYSTICK_URL)") from error
+        try:
+            verify = trust(authority or True) if is_tls else True
+        except Misuse as error:
+            raise ConfigError(f"{error} (option --ca).") from error
+        self._client = Client(url, token=token, verify=verify, timeout_s=ANSWER_TIMEOUT_S)
 
     def __enter__(self) -> Self:
         return self
@@ -65,11 +68,11 @@ class Node:
 
     def get(self, path: str, **query: int | str) -> bytes:
         """The body of a successful GET."""
-        return self._ask("GET", path, params=query)
+        return self._ask("GET", path, query={name: str(value) for name, value in query.items()})
 
     def post(self, path: str, body: object) -> bytes:
         """The body of a successful POST of a JSON object."""
-        return self._ask("POST", path, json=body)
+        return self.post_text(path, msgspec.json.encode(body))
 
     def record_path(self, id: str) -> str:
         """Where a record is. Raises Failure for what can be no id, and would lead elsewhere."""
@@ -81,13 +84,13 @@ class Node:
     def mine(self, data: str, wait_s: float | None) -> bytes:
         """The answer to `POST /mineBlock`, which waits so long for a block where it has to be found."""
         query = {} if wait_s is None else {"wait": f"{round(wait_s, 3):g}"}
-        patience_s = ANSWER_TIMEOUT_S + (LIMITS.post_wait_ms / 1_000 if wait_s is None else wait_s)
-        timeout = httpx.Timeout(patience_s, connect=CONNECT_TIMEOUT_S)
-        return self._ask("POST", "/mineBlock", json={"data": data}, params=query, timeout=timeout)
+        more_time_s = LIMITS.post_wait_ms / 1_000 if wait_s is None else wait_s
+        body = msgspec.json.encode({"data": data})
+        return self._ask("POST", "/mineBlock", body=body, query=query, more_time_s=more_time_s)
 
     def post_text(self, path: str, body: bytes) -> bytes:
         """The body of a successful POST of JSON as it stands."""
-        return self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+        return self._ask("POST", path, body=body)
 
     def delete(self, path: str) -> bytes:
         """The body of a successful DELETE."""
@@ -96,60 +99,63 @@ class Node:
     def read(self, body: bytes, kind: type[T]) -> T:
         """Parse an answer; one that is not of `kind` comes from no node."""
         try:
-            return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._stranger(printable(str(error))) from error
+            return requests.decoded(body, kind)
+        except ClientError as error:
+            self._fail(error)
 
-    def _ask(self, method: str, path: str, **request: Any) -> bytes:  # noqa: ANN401 - httpx's own options
-        with self._failures(), self._client.stream(method, path, **request) as answer:
-            body = self._bounded(answer)
-        if answer.is_success:
-            return body
-        raise self._refusal(answer, body)
-
-    def _bounded(self, answer: httpx.Response) -> bytes:
-        parts, size_bytes = [], 0
-        for part in answer.iter_bytes():
-            size_bytes += len(part)
-            if size_bytes > ANSWER_BYTES_MAX:
-                raise self._stranger(f"its answer is longer than {ANSWER_BYTES_MAX} bytes")
-            parts.append(part)
-        return b"".join(parts)
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Errors of the connection, in words."""
+    def _ask(self, method: str, path: str, **more: Any) -> bytes:  # noqa: ANN401 - the fields of a request
+        request = Request(method, path, most_bytes=ANSWER_BYTES_MAX, **more)
         try:
-            yield
-        except httpx.ConnectError as error:
-            if (tls := _tls_error(error)) is not None:
-                raise self._distrust(tls) from error
-            raise Failure(
-                ExitCode.UNREACHABLE,
-                f"no node answers at {self.shown_url} ({printable(str(error))}).\n"
-                f"{self._way_to_start()}name another with --url.",
-            ) from error
-        except httpx.TimeoutException as error:
-            raise Failure(
-                ExitCode.UNREACHABLE,
-                f"{self.shown_url} did not answer within {ANSWER_TIMEOUT_S:.0f} s.\n"
-                "If you changed something, look whether it happened before you try again.",
-            ) from error
-        except httpx.HTTPError as error:
-            raise self._stranger(printable(str(error)).rstrip(".") or type(error).__name__) from error
+            return requests.accepted(self._client.exchange(request))
+        except ClientError as error:
+            self._fail(error)
 
-    def _distrust(self, error: ssl.SSLError) -> Failure:
+    def _fail(self, error: ClientError) -> NoReturn:
+        """What an error means to a person. Raises Failure."""
+        match error:
+            case NotFound():
+                code, message = ExitCode.NO, error.detail or "no reason given"
+            case TokenNeeded():
+                code = ExitCode.REFUSED
+                message = f"{error.detail}\nThis node asks for a token: give --token-file FILE."
+            case Refused():
+                code = ExitCode.REFUSED
+                detail = error.detail or "no reason given"
+                message = f"the node at {self.shown_url} answered {error.status}: {detail}"
+            case Untrusted():
+                code, message = ExitCode.UNREACHABLE, self._distrust(error)
+            case Silent():
+                code = ExitCode.UNREACHABLE
+                message = f"{self.shown_url} did not answer within {ANSWER_TIMEOUT_S:.0f} s.\n{_LOOK_FIRST}"
+            case Unreachable(was_sent=True):
+                code = ExitCode.UNREACHABLE
+                message = f"{self.shown_url} broke the connection off ({error.reason}).\n{_LOOK_FIRST}"
+            case Unreachable():
+                code = ExitCode.UNREACHABLE
+                message = (
+                    f"no node answers at {self.shown_url} ({error.reason}).\n"
+                    f"{self._way_to_start()}name another with --url."
+                )
+            case Unreadable():
+                code = ExitCode.UNREACHABLE
+                message = (
+                    f"what answers at {self.shown_url} does not speak as a Tallystick node: {error.reason}.\n"
+                    "Is the URL right? A node prints its URL when it starts."
+                )
+            case _:
+                code, message = ExitCode.REFUSED, str(error)
+        raise Failure(code, message) from error
+
+    def _distrust(self, error: Untrusted) -> str:
         """No TLS connection came about, though something listens there."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return Failure(
-                ExitCode.UNREACHABLE,
-                f"the certificate of {self.shown_url} is not trusted: {printable(error.verify_message)}.\n"
-                "If it is your node's, give its certificate, or that of its authority, with --ca FILE.",
+        if error.is_certificate:
+            return (
+                f"the certificate of {self.shown_url} is not trusted: {error.reason}.\n"
+                "If it is your node's, give its certificate, or that of its authority, with --ca FILE."
             )
-        return Failure(
-            ExitCode.UNREACHABLE,
-            f"{self.shown_url} speaks no TLS with us ({printable(error.reason or str(error))}).\n"
-            "Is the URL right? A node without --tls-cert is at http://.",
+        return (
+            f"{self.shown_url} speaks no TLS with us ({error.reason}).\n"
+            "Is the URL right? A node without --tls-cert is at http://."
         )
 
     def _way_to_start(self) -> str:
@@ -160,81 +166,7 @@ class Node:
         start = "tallystick start" if parts.port in {None, 3001} else f"tallystick start --port {parts.port}"
         return f"Start one with: {start}    or "
 
-    def _refusal(self, answer: httpx.Response, body: bytes) -> Failure:
-        """What an answer other than 2xx means."""
-        status = answer.status_code
-        detail = _detail(body) or printable(answer.reason_phrase) or "no reason given"
-        if answer.is_redirect:
-            return self._stranger(f"it redirects ({status})")
-        if status == httpx.codes.NOT_FOUND:
-            return Failure(ExitCode.NO, detail)
-        if status == httpx.codes.UNAUTHORIZED:
-            return Failure(ExitCode.REFUSED, f"{detail}\nThis node asks for a token: give --token-file FILE.")
-        return Failure(ExitCode.REFUSED, f"the node at {self.shown_url} answered {status}: {detail}")
-
-    def _stranger(self, reason: str) -> Failure:
-        return Failure(
-            ExitCode.UNREACHABLE,
-            f"what answers at {self.shown_url} does not speak as a Tallystick node: {reason}.\n"
-            "Is the URL right? A node prints its URL when it starts.",
-        )
-
     @property
     def shown_url(self) -> str:
         """Where the node is, for people."""
         return printable(self._url)
-
-
-def _checked(url: str) -> str:
-    """The URL, when it is one of a node. Raises ConfigError."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-        httpx.URL(url)
-        (parts.hostname or "").encode("idna")  # or looking it up would fail at a label too long
-    except (ValueError, httpx.InvalidURL):
-        usable = None
-    if not usable or parts.query or parts.fragment:
-        raise ConfigError(f"{printable(url, 80)!r} is no URL of a node; write http://HOST:PORT (--url, TALLYSTICK_URL)")
-    return url
-
-
-def _trust(authority: Path | None) -> ssl.SSLContext:
-    """Whose certificates are believed: the system's authorities, or those of SSL_CERT_FILE, and `authority` besides.
-
-    A node's own certificate may be given for its authority. Raises ConfigError.
-    """
-    context = ssl.create_default_context()
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if authority is not None:
-        try:
-            context.load_verify_locations(authority)
-        except ssl.SSLError as error:
-            raise ConfigError(f"{printable(str(authority))} (option --ca) holds no certificates in PEM.") from error
-        except OSError as error:
-            reason = error.strerror or error
-            raise ConfigError(f"Cannot read {printable(str(authority))} (option --ca): {reason}.") from error
-    return context
-
-
-def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    """What TLS said, from among the causes of an error."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-class _Problem(msgspec.Struct):
-    """What we read of a problem document (RFC 9457), or of an error as the book's node writes it."""
-
-    detail: str = ""
-    title: str = ""
-    message: str = ""
-
-
-def _detail(body: bytes) -> str:
-    try:
-        problem = msgspec.json.decode(body, type=_Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    return printable(problem.detail or problem.message or problem.title, _DETAIL_CHARACTERS)

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import typer
 
-from tallystick.app.text import printable
 from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
+from tallystick.model.text import printable
 
 
 def remove_peer(

@@ -10,7 +10,7 @@ from tallystick.cli import terminal
 from tallystick.cli.options import DEFAULT_URL, Authority, Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownStatus
+    from tallystick.client.answers import Status
 
 
 def status(
@@ -29,7 +29,8 @@ def status(
     With --watch, a terminal shows it live; a pipe or file gets a line for every change, and with --json each
     line is the whole state.
     """
-    from tallystick.cli import answers, remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.cli import remote  # noqa: PLC0415 - keeps --help quick
+    from tallystick.client import answers  # noqa: PLC0415
 
     with remote.Node(url, token_file, ca) as node:
         if watched or until_synced:
@@ -41,11 +42,11 @@ def status(
         if as_json:
             terminal.say_json(node.read(body, dict[str, object]))
             return
-        now = node.read(body, answers.ShownStatus)
+        now = node.read(body, answers.Status)
     _show(now)
 
 
-def _show(now: ShownStatus) -> None:
+def _show(now: Status) -> None:
     from tallystick.cli import view  # noqa: PLC0415 - keeps --help quick
 
     connected = now.connected

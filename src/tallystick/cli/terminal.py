@@ -1,6 +1,6 @@
 """What people and programs see on stdout.
 
-People get tables and plain sentences in which foreign text is escaped (`app.text`); programs get JSON in
+People get tables and plain sentences in which foreign text is escaped (`model.text`); programs get JSON in
 ASCII, which no terminal can take for a command either. rich is imported when the first table is drawn,
 and foreign text goes into it as `Text`, never as markup.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from tallystick.app.text import printable
+from tallystick.model.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from tallystick.cli import terminal
 from tallystick.cli.terminal import Column
 
 if TYPE_CHECKING:
-    from tallystick.cli.answers import ShownMining, ShownPeer, ShownStatus, ShownSync
+    from tallystick.client.answers import Mining, Peer, Status, Sync
 
 NARROW: Final = 100
 """Columns of a terminal below which a peer's program is not shown; what is left fits 80."""
@@ -35,7 +35,7 @@ def peer_columns(width: int) -> list[Column]:
     return columns
 
 
-def peer_rows(peers: Iterable[ShownPeer], columns: list[Column]) -> Iterator[tuple[str, ...]]:
+def peer_rows(peers: Iterable[Peer], columns: list[Column]) -> Iterator[tuple[str, ...]]:
     """A row for each open connection, with a cell for each of these columns."""
     for peer in peers:
         cells = {
@@ -51,7 +51,7 @@ def peer_rows(peers: Iterable[ShownPeer], columns: list[Column]) -> Iterator[tup
         yield tuple(cells[column.title] for column in columns)
 
 
-def sync_state(status: ShownStatus) -> str:
+def sync_state(status: Status) -> str:
     """How far the node is behind its peers, in a few words."""
     if status.sync is not None:
         return f"block {status.sync.index:,} of {status.sync.target:,} ({percent(status.sync)} %), {pace(status.sync)}"
@@ -63,7 +63,7 @@ def sync_state(status: ShownStatus) -> str:
     return f"a peer says that it has block {max(tips):,}" if tips else "no peer has told its tip yet"
 
 
-def sealing(status: ShownStatus) -> list[tuple[str, str]]:
+def sealing(status: Status) -> list[tuple[str, str]]:
     """What waits to be sealed, and who looks for the block: name and value of each, where there is such a thing."""
     facts = []
     if (pool := status.pool) is not None:
@@ -74,7 +74,7 @@ def sealing(status: ShownStatus) -> list[tuple[str, str]]:
     return facts
 
 
-def mining_state(mining: ShownMining) -> str:
+def mining_state(mining: Mining) -> str:
     """How hard the next block is, and how fast this node looks for it."""
     hardness = f"difficulty {mining.difficulty:,.3g}, {scaled(mining.expected_hashes)} hashes a block"
     if not mining.is_mining:
@@ -93,14 +93,14 @@ def scaled(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def pace(sync: ShownSync) -> str:
+def pace(sync: Sync) -> str:
     """Rate, estimated end, and of how many peers."""
     rate = f"{sync.blocks_per_second:,.0f} blocks/s"
     left = "" if sync.remaining_ms is None else f", {countdown(sync.remaining_ms)} left"
     return f"{rate}{left}, from {terminal.count(sync.peers, 'peer')}"
 
 
-def percent(sync: ShownSync) -> int:
+def percent(sync: Sync) -> int:
     """Whole percents that are done; 100 only when all of it is."""
     return 100 if sync.index >= sync.target else sync.index * 100 // sync.target
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tallystick.app.text import printable
 from tallystick.cli import terminal, view
-from tallystick.cli.answers import ShownStatus
 from tallystick.cli.exits import Failure
 from tallystick.cli.remote import Node
+from tallystick.client.answers import Status
+from tallystick.model.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,7 +36,7 @@ class Look(NamedTuple):
     """What was seen at one moment."""
 
     body: bytes
-    status: ShownStatus
+    status: Status
     """As the node told it last."""
 
     trouble: str = ""
@@ -62,7 +62,7 @@ def _looks(node: Node) -> Iterator[Look]:
     while True:
         try:
             body = node.get("/status")
-            last = Look(body, node.read(body, ShownStatus))
+            last = Look(body, node.read(body, Status))
             seen_s = time.monotonic()
         except Failure as failure:
             if last is None or time.monotonic() - seen_s >= PATIENCE_S:
@@ -161,7 +161,7 @@ def picture(look: Look, url: str, console: Console) -> RenderableType:
     )
 
 
-def _progress(status: ShownStatus) -> RenderableType:
+def _progress(status: Status) -> RenderableType:
     """A bar while there is something to fetch, else a word."""
     from rich.progress_bar import ProgressBar  # noqa: PLC0415 - only when a picture is drawn
     from rich.table import Table  # noqa: PLC0415
@@ -181,7 +181,7 @@ def _progress(status: ShownStatus) -> RenderableType:
     return both
 
 
-def _peers(status: ShownStatus, console: Console) -> list[RenderableType]:
+def _peers(status: Status, console: Console) -> list[RenderableType]:
     """As many open connections as fit, and how many more there are."""
     from rich.text import Text  # noqa: PLC0415 - only when a picture is drawn
 

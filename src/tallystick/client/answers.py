@@ -1,12 +1,13 @@
-"""What the answers of a node are made of, as much of it as people are shown.
+"""What the answers of a node are made of, as much of it as anybody relies on.
 
-A node of another version, or something that is none, may send anything: types and bounds here are what the commands
-rely on, and an answer that does not keep to them is refused (`remote.Node.read`). Keys that are not known are ignored.
+A node of another version, or something that is none, may send anything: types and bounds here are what programs and
+the commands of the terminal rely on, and an answer that does not keep to them is refused (`requests.decoded`). Keys
+that are not known are ignored.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -26,7 +27,7 @@ PREVIEWED: Final = 8
 """Records of a block that are looked at for a line of a table."""
 
 
-class ShownRecord(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True):
     """A record as it stands in a block."""
 
     id: str
@@ -38,6 +39,11 @@ class ShownRecord(msgspec.Struct, frozen=True):
     erased: bool = False
 
     @property
+    def value(self) -> Any:  # noqa: ANN401 - any JSON value
+        """What it holds, decoded. None too when it was erased, so look at `erased` where that can be."""
+        return None if self.erased else msgspec.json.decode(bytes(self.data))
+
+    @property
     def text(self) -> str:
         """What it holds, for people: a string as it is, other values in JSON."""
         if self.erased:
@@ -46,14 +52,14 @@ class ShownRecord(msgspec.Struct, frozen=True):
         return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode(errors="replace")
 
 
-class ShownTip(msgspec.Struct, frozen=True):
+class Tip(msgspec.Struct, frozen=True):
     """Index and hash of a block."""
 
     index: Count
     hash: str
 
 
-class ShownHeader(msgspec.Struct, frozen=True):
+class BlockHeader(msgspec.Struct, frozen=True):
     """A block without what it holds."""
 
     index: Count
@@ -61,23 +67,39 @@ class ShownHeader(msgspec.Struct, frozen=True):
     timestamp: Moment
 
 
-class ShownStored(ShownRecord, frozen=True, kw_only=True):
+class StoredRecord(Record, frozen=True, kw_only=True):
     """A record, and where it stands."""
 
     status: str
-    block: ShownHeader | None = None
+    """`pending`, `included`, or `aside`: only in blocks that a better branch removed."""
+
+    block: BlockHeader | None = None
     position: Count | None = None
+    """In the log, from 0."""
+
+    confirmations: Count | None = None
+    """Blocks from its own to the last one, both counted; None while it is in none."""
+
     proof: msgspec.Raw = msgspec.Raw(b"")
     """A document of its own (`model.proof`); there is none before it is in a block."""
 
 
-class ShownPosted(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True):
+    """A record that is safe on a node's disk."""
+
+    id: str
+    commit: str
+    status: str
+    """`pending`; `included` when the same record was posted before, and is in a block by now."""
+
+
+class Posted(msgspec.Struct, frozen=True):
     """What became of records that were posted, in their order. A node answers with as many as there were."""
 
-    records: Annotated[list[ShownStored], msgspec.Meta(min_length=1)]
+    records: Annotated[list[Receipt], msgspec.Meta(min_length=1)]
 
     @property
-    def only(self) -> ShownStored:
+    def only(self) -> Receipt:
         """Of one that was posted alone."""
         return self.records[0]
 
@@ -92,13 +114,13 @@ class Done(msgspec.Struct, frozen=True):
             raise ValueError("it does not say that it was done")
 
 
-class ShownRecords(msgspec.Struct, frozen=True):
+class Records(msgspec.Struct, frozen=True):
     """All records of an id. A node that has none says so otherwise."""
 
-    records: Annotated[list[ShownStored], msgspec.Meta(min_length=1)]
+    records: Annotated[list[StoredRecord], msgspec.Meta(min_length=1)]
 
 
-class ShownBlock(msgspec.Struct, frozen=True):
+class Block(msgspec.Struct, frozen=True):
     """A block as the API shows it: a classic one holds `data`, a sealed one `records`."""
 
     hash: str
@@ -106,9 +128,11 @@ class ShownBlock(msgspec.Struct, frozen=True):
     previous_hash: str
     timestamp: Moment
     data: str | None = None
-    records: list[ShownRecord] | None = None
+    records: list[Record] | None = None
     log_size: Count = 0
     log_root: str = ""
+    body_hash: str = ""
+    seal: str = ""
     orphaned: bool = False
     mined_again_as: str | None = None
 
@@ -127,15 +151,15 @@ class ShownBlock(msgspec.Struct, frozen=True):
         return len((self.data or "").encode()) + sum(len(bytes(record.data)) for record in self.records or ())
 
 
-class ShownFork(msgspec.Struct, frozen=True):
+class Fork(msgspec.Struct, frozen=True):
     """A branch beside the best chain, its blocks from the tip downwards."""
 
-    fork: ShownHeader | None
-    tip: ShownHeader
-    blocks: list[ShownBlock]
+    fork: BlockHeader | None
+    tip: BlockHeader
+    blocks: list[Block]
 
 
-class ShownPeer(msgspec.Struct, frozen=True):
+class Peer(msgspec.Struct, frozen=True):
     """A connection, or an address the node keeps dialling."""
 
     address: str
@@ -146,7 +170,7 @@ class ShownPeer(msgspec.Struct, frozen=True):
     agent: str | None = None
     key: str | None = None
     connected_ms: Count | None = None
-    tip: ShownTip | None = None
+    tip: Tip | None = None
     latency_ms: Count | None = None
     received_bytes: Count | None = None
     sent_bytes: Count | None = None
@@ -158,7 +182,7 @@ class ShownPeer(msgspec.Struct, frozen=True):
         return self.state == "connected"
 
 
-class ShownSync(msgspec.Struct, frozen=True):
+class Sync(msgspec.Struct, frozen=True):
     """How far the node is in fetching a chain that is ahead of its own."""
 
     index: Count
@@ -168,7 +192,7 @@ class ShownSync(msgspec.Struct, frozen=True):
     peers: Count
 
 
-class ShownPool(msgspec.Struct, frozen=True):
+class Pool(msgspec.Struct, frozen=True):
     """Records that are in no block yet."""
 
     records: Count
@@ -176,7 +200,7 @@ class ShownPool(msgspec.Struct, frozen=True):
     most_bytes: Count
 
 
-class ShownMining(msgspec.Struct, frozen=True):
+class Mining(msgspec.Struct, frozen=True):
     """How blocks are found, and whether this node looks for them."""
 
     difficulty: Difficulty
@@ -186,7 +210,7 @@ class ShownMining(msgspec.Struct, frozen=True):
     expected_ms: Difficulty | None = None
 
 
-class ShownBan(msgspec.Struct, frozen=True):
+class Ban(msgspec.Struct, frozen=True):
     """A node key or numeric address that is kept out; for ever when `remaining_ms` is None."""
 
     subject: str
@@ -194,7 +218,7 @@ class ShownBan(msgspec.Struct, frozen=True):
     remaining_ms: Count | None
 
 
-class ShownDropped(msgspec.Struct, frozen=True):
+class DroppedPeer(msgspec.Struct, frozen=True):
     """A peer that broke a rule."""
 
     address: str = ""
@@ -202,7 +226,7 @@ class ShownDropped(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class ShownNetwork(msgspec.Struct, frozen=True):
+class Network(msgspec.Struct, frozen=True):
     """The network a node is part of."""
 
     kind: str
@@ -210,26 +234,26 @@ class ShownNetwork(msgspec.Struct, frozen=True):
     id: str
 
 
-class ShownStatus(msgspec.Struct, frozen=True):
+class Status(msgspec.Struct, frozen=True):
     """`GET /status`, as much of it as people are shown."""
 
     version: str
-    network: ShownNetwork
-    tip: ShownHeader
+    network: Network
+    tip: BlockHeader
     uptime_ms: Count
-    peers: list[ShownPeer]
-    dropped: list[ShownDropped]
+    peers: list[Peer]
+    dropped: list[DroppedPeer]
     lost_duties: bool
     data_bytes: Count | None
     key: str | None = None
-    sync: ShownSync | None = None
+    sync: Sync | None = None
     addresses: Count = 0
-    pool: ShownPool | None = None
-    mining: ShownMining | None = None
+    pool: Pool | None = None
+    mining: Mining | None = None
     """None in networks without a pool, or where nothing has to be found."""
 
     @property
-    def connected(self) -> list[ShownPeer]:
+    def connected(self) -> list[Peer]:
         """The open connections."""
         return [peer for peer in self.peers if peer.connected]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.app.text import VALUE_CHARACTERS, printable, printable_lines
+from tallystick.model.text import VALUE_CHARACTERS, printable, printable_lines
 
 
 @given(st.text(), st.integers(0, 50))
