@@ -38,7 +38,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
 
 def test_the_blocks_run_in_their_order(served: tuple[str, str], tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         assert "import" in block, "each can be pasted by itself"
         code = block.replace("http://127.0.0.1:3001", served[0]).replace("http://127.0.0.1:3002", served[1])

@@ -6,14 +6,15 @@
         receipt = node.post({"sensor": 7, "celsius": 21})
         record = node.wait(receipt.id, confirmations=6)
 
-    answers       what a node says, as values
-    errors        everything that can go wrong, as one tree
-    requests      what is sent and what comes back, without a connection
-    proofs        checking what a node says against a hash that is trusted
-    flows         the core: what is asked, how often, and what is made of it; no I/O
-    connection    what httpx is told, and what its errors mean
-    sync          the blocking shell, `Client`
-    asynchronous  the one for event loops, `AsyncClient`
+    answers          what a node says, as values
+    errors           everything that can go wrong, as one tree
+    requests         what is sent and what comes back, without a connection
+    proofs           checking what a node says against a hash that is trusted
+    flows            the core: what is asked, how often, and what is made of it; no I/O
+    connection       what httpx is told, and what its errors mean
+    sync             the blocking shell, `Client`
+    asynchronous     the one for event loops, `AsyncClient`
+    logging_handler  what a program logs, as records: `LedgerHandler`
 
 The command line uses the same answers, proofs and shell. Nothing here loads the node: no server, no store.
 """
@@ -45,6 +46,7 @@ from tallystick.client.errors import (
     Untrusted,
 )
 from tallystick.client.flows import NewRecord
+from tallystick.client.logging_handler import LedgerHandler
 from tallystick.client.proofs import Proven, check, check_block, check_consistency
 from tallystick.client.sync import Client
 
@@ -56,6 +58,7 @@ __all__ = [
     "Client",
     "ClientError",
     "IdTaken",
+    "LedgerHandler",
     "Misuse",
     "NewRecord",
     "NotFound",
