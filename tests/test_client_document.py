@@ -36,20 +36,29 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         yield work.url, f"http://127.0.0.1:{classic.port}"
 
 
+BLOCKS: Final = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+def run(*arguments: str, within: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=environment(), cwd=within
+    )
+
+
 def test_the_blocks_run_in_their_order(served: tuple[str, str], tmp_path: Path) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 8
-    for block in blocks:
+    programs = [block for block in BLOCKS if "def test_" not in block]
+    assert len(programs) == 8
+    for block in programs:
         assert "import" in block, "each can be pasted by itself"
         code = block.replace("http://127.0.0.1:3001", served[0]).replace("http://127.0.0.1:3002", served[1])
-        ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env=environment(),
-            cwd=tmp_path,
-        )
+        ran = run("-c", code, within=tmp_path)
         assert (ran.returncode, ran.stderr) == (0, ""), block
         assert "do not rely" not in ran.stdout
+
+
+def test_the_tests_pass(tmp_path: Path) -> None:
+    [tests] = [block for block in BLOCKS if "def test_" in block]
+    (tmp_path / "test_page.py").write_text(tests)
+    ran = run("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", within=tmp_path)
+    assert "4 passed" in ran.stdout, ran.stdout

@@ -38,6 +38,9 @@ Trust = bool | str | Path | ssl.SSLContext
 """Whose certificates are believed: True for the system's authorities (or those of SSL_CERT_FILE), a file with more of
 them in PEM, where a node's own certificate will do, or a context. False believes everybody."""
 
+_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Where no TLS is spoken. To load the system's authorities takes longer than all else that a client is made of."""
+
 _TOKEN: Final = re.compile(r"[!-~]+", re.ASCII)
 _BROKE_OFF: Final = ("disconnected", "closed connection")
 """How httpx says that the other end hung up, where it calls it an error of the protocol."""
@@ -77,7 +80,7 @@ class Connection:
         return {
             "base_url": url,
             "headers": headers,
-            "verify": trust(self.verify) if url.startswith("https:") else True,
+            "verify": trust(self.verify if url.startswith("https:") else _NOBODY),
             "timeout": httpx.Timeout(self.timeout_s, connect=self.connect_timeout_s),
             "trust_env": not is_loopback(urlsplit(url).hostname or ""),
         }
