@@ -191,11 +191,10 @@ class Fetching:
         try:
             change = self._chain.extend(run, view, moment.now.wall_ms, staged=True, root=self._root)
         except RuleViolation as broken:
-            return (
-                Change(),
-                [*effects, Log("debug", "sync begins again", {"why": broken.detail})],
-                self._broke_off(broken, now_ms),
-            )
+            if broken.rule is Rule.PARENT_IS_KNOWN and self._left_staged:
+                effects.append(self._drop_staged())  # it leads nowhere, and the next sync would go on from it again
+            effects.append(Log("debug", "sync begins again", {"why": broken.detail}))
+            return Change(), effects, self._broke_off(broken, now_ms)
         if change.writes:
             self.sync.connected(run[-1].index, now_ms)
         if change.reorg is not None:
