@@ -16,6 +16,7 @@ from tallystick.node.effects import HangUp, Hold, Say
 from tallystick.node.inputs import (
     AddPeer,
     PeerOpened,
+    PeerProgressed,
     PeerSaid,
     Post,
 )
@@ -356,6 +357,25 @@ def test_who_does_not_deliver_what_it_announced_is_not_waited_for() -> None:
         first.forgets()
         serve(second)
     assert node.chain() == theirs
+
+
+def test_who_is_at_it_is_waited_for_longer_and_not_for_ever() -> None:
+    """A long block takes its time, and somebody else would have to begin anew."""
+    node = Player()
+    first, second = NativePeer(node, "first").joins(), NativePeer(node, "second").joins()
+    theirs = chain(1)
+    first.chain = second.chain = theirs
+    first.announces(theirs[1])
+    second.announces(theirs[1])
+    rate, seconds = node.limits.slow_bytes_per_second, 0
+    questions: list[object] = []
+    while not questions:
+        seconds += 1
+        first.forgets()
+        told([first, second], node.tell(PeerProgressed(first.number, seconds * rate)))
+        told([first, second], node.wait(SECOND_MS))
+        questions = [each for each in (*first.inbox, *second.inbox) if isinstance(each, GetBlocks | GetHeaders)]
+    assert seconds == pytest.approx(node.limits.coming_within_ms // SECOND_MS, abs=1)
 
 
 def test_patience_with_blocks_that_are_a_little_ahead_ends() -> None:

@@ -242,6 +242,9 @@ class Limits:
     """A peer that holds up everybody else has so long; doubled each time one was dropped for it, and back in
     small steps as blocks connect (Bitcoin Core, `BLOCK_STALLING_TIMEOUT`)."""
 
+    coming_within_ms: int = 10 * SECOND_MS
+    """Whoever is at it, and delivers at least the following, is waited for so much longer."""
+
     slow_bytes_per_second: int = 128_000
     """A peer that delivers less while something is asked of it is replaced, if there is another (CometBFT)."""
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from tallystick.chain.chain import Chain
 from tallystick.chain.contracts import Engine, Unchecked
 from tallystick.errors import Rule, RuleViolation
-from tallystick.model.limits import Limits
+from tallystick.model.limits import SECOND_MS, Limits
 from tallystick.node.consequences import Consequences, has_switched
 from tallystick.node.effects import Effect, Say
 from tallystick.node.inputs import Moment
@@ -22,7 +22,7 @@ from tallystick.wire import classic
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import Announce, Blocks, GetBlocks, Point, Push, Request
 from tallystick.wire.native.session import NativeSession
-from tallystick.wire.native.sync import Sync
+from tallystick.wire.native.sync import Received, Sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class AskedFor:
     peer: int
     number: int
     asked_ms: int
+    received_bytes: int
+    """From that peer, when it was asked."""
 
 
 class Arrivals:
@@ -39,7 +41,15 @@ class Arrivals:
     milliseconds."""
 
     def __init__(
-        self, engine: Engine, chain: Chain, peers: Peers, sync: Sync, *, consequences: Consequences, limits: Limits
+        self,
+        engine: Engine,
+        chain: Chain,
+        peers: Peers,
+        sync: Sync,
+        *,
+        consequences: Consequences,
+        limits: Limits,
+        received: Received,
     ) -> None:
         self._engine = engine
         self._chain = chain
@@ -47,7 +57,11 @@ class Arrivals:
         self._sync = sync
         self._consequences = consequences
         self._limits = limits
+        self._received = received
         self._wanted: AskedFor | None = None
+        self._look_ms = 0
+        """When to see whether that comes."""
+
         self._patient_until_ms = 0
         """A block that is a little ahead was told of: what is missing is on its way."""
 
@@ -79,7 +93,8 @@ class Arrivals:
             return []
         number, say = ask(peer, session, GetBlocks(1, missing))
         session.may_push = False
-        self._wanted = AskedFor(peer, number, moment.now.mono_ms)
+        self._wanted = AskedFor(peer, number, moment.now.mono_ms, self._received(peer))
+        self._look_ms = moment.now.mono_ms + self._limits.stall_first_ms
         return [say]
 
     def got_blocks(
@@ -145,13 +160,18 @@ class Arrivals:
         if self._is_patient(now_ms):
             times.append(self._patient_until_ms)
         if self._wanted is not None:
-            times.append(self._wanted.asked_ms + self._limits.stall_first_ms)
+            times.append(self._look_ms)
         return min(times, default=None)
 
     def tick(self, now_ms: int) -> None:
-        """Give up what does not come."""
+        """Give up what does not come. What does, as fast as in a sync, has longer: somebody else would begin anew."""
         wanted = self._wanted
-        if wanted is None or now_ms - wanted.asked_ms < self._limits.stall_first_ms:
+        if wanted is None or now_ms < self._look_ms:
+            return
+        waited_ms, moved = now_ms - wanted.asked_ms, self._received(wanted.peer) - wanted.received_bytes
+        is_coming = moved >= self._limits.slow_bytes_per_second * waited_ms // SECOND_MS
+        if is_coming and waited_ms < self._limits.coming_within_ms:
+            self._look_ms = now_ms + self._limits.stall_first_ms // 2
             return
         self._wanted = None
         session = self._peers.session(wanted.peer)

@@ -72,7 +72,15 @@ class NativeTalk:
         self.fetching = Fetching(engine, chain, limits)
         self.progress = Progress(self.fetching, limits)
         self._relay = relay
-        self._arrivals = Arrivals(engine, chain, peers, self.fetching.sync, consequences=consequences, limits=limits)
+        self._arrivals = Arrivals(
+            engine,
+            chain,
+            peers,
+            self.fetching.sync,
+            consequences=consequences,
+            limits=limits,
+            received=self._received,
+        )
         self._now_ms = 0
         """Of the last step."""
 

@@ -404,7 +404,8 @@ class Sync:
             waited_ms = now_ms - max(batch.asked_ms, candidate.measured_from_ms)
             moved = received(batch.peer) - candidate.measured_from_bytes
             is_fast = moved >= self._least_rate * waited_ms / 1000
-            if self._batches and batch is self._batches[0] and self._is_stalled(batch, now_ms):
+            is_coming = is_fast and now_ms - batch.asked_ms < self._limits.coming_within_ms
+            if self._batches and batch is self._batches[0] and not is_coming and self._is_stalled(batch, now_ms):
                 self._stall_ms = min(self._stall_ms * 2, float(self._limits.stall_max_ms))
                 return _too_slow(batch.peer, f"block {_next(batch)} did not come while all else was there")
             if waited_ms >= self._limits.slow_after_ms and not is_fast and self._is_replaceable(batch, now_ms):
