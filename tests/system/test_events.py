@@ -39,7 +39,7 @@ def test_nothing_is_missed_over_kill_9(tmp_path: Path) -> None:
     node = WorkNode(tmp_path / "a", network_file(tmp_path), mines=True)
     seen: list[tuple[str, str]] = []
     last = ""
-    posted = [f"r{number}" for number in range(30)]
+    posted = [f"r{number}" for number in range(20)]
     with nodes(node):
         for start in range(0, len(posted), 10):
             some = posted[start : start + 10]
