@@ -42,6 +42,7 @@ class Following:
         self.answer = answer
         self._lines = answer.aiter_lines()
         self.beats = 0
+        self.begins = ""
 
     async def event(self) -> Told:
         fields: dict[str, str] = {}
@@ -53,6 +54,8 @@ class Following:
                 fields[name] = value
             elif "data" in fields:
                 return Told(fields["event"], fields.get("id", ""), json.loads(fields["data"]))
+            else:
+                self.begins = fields.pop("id", self.begins)
         raise EOFError
 
     async def some(self, number: int) -> Sequence[Told]:
@@ -201,6 +204,18 @@ def test_texts_of_the_classic_dialect_are_told_as_blocks() -> None:
             node.ledger.batches += 1
             event = await follower.event()
             assert (event.kind, event.data["index"], event.data["records"]) == ("block", 1, None)
+
+    run(story())
+
+
+def test_who_leaves_before_the_first_event_misses_nothing() -> None:
+    async def story() -> None:
+        async with sealed_node(QUICK) as node:
+            async with following(node.client) as follower:
+                await posts(node, "a")
+                await follower.some(1)
+            async with following(node.client, last=follower.begins) as again:
+                assert said(await again.some(1)) == [("record", "a", "pending")]
 
     run(story())
 

@@ -5,8 +5,9 @@
     data: {"index":1071,"hash":"0a4f...e1","previous_hash":"...","timestamp":1764150000000,"records":500}
 
 Each event names a place in the story (`feed`), and browsers send the last one they saw as `Last-Event-ID` when they
-connect again. Peers come and go and leave no trace in the ledger, so their events have no place in it: a stream begins
-with those that are connected.
+connect again. The place where a stream begins is told at once, with no event: who loses the connection before the first
+one misses nothing either. Peers come and go and leave no trace in the ledger, so their events have no place in it: a
+stream begins with those that are connected.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ TOLD: Final = KINDS | {PEER}
 
 _LAST_ID: Final = "last-event-id"
 _BEAT: Final = b":\n\n"
-_AGAIN: Final = b"retry: 1000\n\n"
-"""A browser that lost the connection waits so many milliseconds before it connects again."""
+_BEGINNING: Final = b"retry: 1000\nid: %b\n\n"
+"""A browser that lost the connection waits so many milliseconds before it connects again, and goes on from there."""
 
 _log: Final = structlog.get_logger("tallystick.api")
 
@@ -102,7 +103,7 @@ class Stream:
     async def run(self, answer: HTTPResponse) -> None:
         """Tell everything until the client goes or the node stops."""
         limits = self._desk.limits
-        await answer.send(_AGAIN)
+        await answer.send(_BEGINNING % str(self._feed.cursor).encode())
         try:
             while not self._desk.stopping:
                 batches = self._ledger.batches

@@ -11,6 +11,8 @@
     requests         what is sent and what comes back, without a connection
     proofs           checking what a node says against a hash that is trusted
     flows            the core: what is asked, how often, and what is made of it; no I/O
+    events           what a node tells as it happens, as values, and their stream
+    following        the core of following it: where to go on after a lost connection
     connection       what httpx is told, and what its errors mean
     sync             the blocking shell, `Client`
     asynchronous     the one for event loops, `AsyncClient`
@@ -45,6 +47,7 @@ from tallystick.client.errors import (
     Unreadable,
     Untrusted,
 )
+from tallystick.client.events import BlockAdded, Event, PeerChanged, RecordMoved, Reorg, Reset
 from tallystick.client.flows import NewRecord
 from tallystick.client.logging_handler import LedgerHandler
 from tallystick.client.proofs import Proven, check, check_block, check_consistency
@@ -53,10 +56,12 @@ from tallystick.client.sync import Client
 __all__ = [
     "AsyncClient",
     "Block",
+    "BlockAdded",
     "BlockHeader",
     "BranchSwitched",
     "Client",
     "ClientError",
+    "Event",
     "IdTaken",
     "LedgerHandler",
     "Misuse",
@@ -65,10 +70,14 @@ __all__ = [
     "NotProven",
     "NotYet",
     "Peer",
+    "PeerChanged",
     "Proven",
     "Receipt",
     "Record",
+    "RecordMoved",
     "Refused",
+    "Reorg",
+    "Reset",
     "Silent",
     "Status",
     "StoredRecord",

@@ -6,13 +6,15 @@ that was under way was taken is then not known, and it is safe to post it again 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tallystick.client.answers import Block, Receipt, Status, StoredRecord
 from tallystick.client.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, DEFAULT_URL, Connection, Reading, Trust
-from tallystick.client.errors import ClientError
+from tallystick.client.errors import ClientError, Unreachable
+from tallystick.client.events import Event
 from tallystick.client.flows import (
     PATIENCE_S,
     Core,
@@ -25,9 +27,13 @@ from tallystick.client.flows import (
     advanced,
     canonical_form,
 )
+from tallystick.client.following import Listen, More, Story, Wanted, events
 from tallystick.client.proofs import Proven
 from tallystick.client.requests import Answer, Request
 from tallystick.client.sync import ANY, WAIT_S
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
@@ -93,6 +99,15 @@ class AsyncClient:
     def blocks(self, after: int = -1, *, follow: bool = False) -> AsyncIterator[Block]:
         return self._walk(self._core.blocks(after, follow=follow))
 
+    def events(
+        self,
+        types: Collection[type[Event]] | None = None,
+        *,
+        after: str | None = None,
+        since: int | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        return self._told(events(self._core, Wanted(types, after, since)))
+
     async def status(self) -> Status:
         return await self._run(self._core.status())
 
@@ -133,6 +148,19 @@ class AsyncClient:
             else:
                 step = advanced(course, await self._outcome(step))
 
+    async def _told(self, story: Story) -> AsyncGenerator[Event, None]:
+        async with _Line(self._http, self._connection) as line:
+            step = advanced(story)
+            while not isinstance(step, Result):
+                if isinstance(step, Items):
+                    for each in step.found:
+                        yield each
+                    step = advanced(story)
+                elif isinstance(step, Pause):
+                    step = advanced(story, await self._outcome(step))
+                else:
+                    step = advanced(story, await line.outcome(step))
+
     async def _outcome(self, step: Request | Pause) -> Answer | ClientError | None:
         if isinstance(step, Pause):
             import asyncio  # noqa: PLC0415 - who has no event loop need not load it
@@ -143,3 +171,43 @@ class AsyncClient:
             return await self.exchange(step)
         except ClientError as error:
             return error
+
+
+class _Line:
+    """The connection that events come through. An asynchronous context manager."""
+
+    def __init__(self, http: httpx.AsyncClient, connection: Connection) -> None:
+        self._http = http
+        self._connection = connection
+        self._opened = AsyncExitStack()
+        self._parts: AsyncIterator[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.aclose()
+
+    async def outcome(self, step: Listen | More) -> Answer | bytes | ClientError:
+        try:
+            with self._connection.errors():
+                return await (self._open(step.request) if isinstance(step, Listen) else self._more())
+        except ClientError as error:
+            return error
+
+    async def _open(self, request: Request) -> Answer:
+        await self._opened.aclose()
+        response = await self._opened.enter_async_context(self._http.stream(**self._connection.stream(request)))
+        reading = Reading(request, response, self._connection.shown_url)
+        self._parts = response.aiter_raw()
+        if not reading.is_stream:
+            async for part in self._parts:
+                reading.add(part)
+        return reading.answer()
+
+    async def _more(self) -> bytes:
+        if self._parts is not None and (part := await anext(self._parts, None)) is not None:
+            return part
+        raise Unreachable(self._connection.shown_url, "it ended the stream of events")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from tallystick.client.errors import Misuse, Silent, Unreachable, Unreadable, Untrusted
+from tallystick.client.events import is_event_stream
 from tallystick.client.requests import Answer, Arriving, Request
 from tallystick.model.text import printable
 from tallystick.wire.addresses import is_loopback
@@ -94,7 +95,7 @@ class Connection:
             "url": request.path,
             "params": dict(request.query),
             "content": request.body,
-            "headers": {} if request.body is None else {"Content-Type": "application/json"},
+            "headers": {**request.headers, **({} if request.body is None else {"Content-Type": "application/json"})},
             "timeout": httpx.Timeout(self.timeout_s + request.more_time_s, connect=self.connect_timeout_s),
         }
 
@@ -146,7 +147,18 @@ class Reading:
         """All of it."""
         response = self._response
         return Answer(
-            response.status_code, self._body.whole, response.reason_phrase, response.headers.get("retry-after")
+            response.status_code,
+            self._body.whole,
+            response.reason_phrase,
+            response.headers.get("retry-after"),
+            response.headers.get("content-type", ""),
+        )
+
+    @property
+    def is_stream(self) -> bool:
+        """Does its body go on for ever?"""
+        return self._response.status_code == 200 and is_event_stream(  # noqa: PLR2004 - HTTP's own
+            self._response.headers.get("content-type", "")
         )
 
 

@@ -93,7 +93,7 @@ Course = Generator[Request | Pause | Items[T], Any, None]
 themselves, only this side of the interface changes."""
 
 
-def advanced(flow: Generator[T, Any, Any], outcome: Answer | ClientError | None = None) -> T | Result[Any]:
+def advanced(flow: Generator[T, Any, Any], outcome: Answer | ClientError | bytes | None = None) -> T | Result[Any]:
     """What a flow asks for next, after this came of what it asked for before; nothing came before at first."""
     try:
         return flow.throw(outcome) if isinstance(outcome, ClientError) else flow.send(outcome)
@@ -111,16 +111,18 @@ class Core:
         draw: Callable[[], float] = random.random,
     ) -> None:
         """`clock` gives seconds that never go back, `draw` numbers from 0 to 1, which keep clients out of step."""
-        self._patience_s = patience_s
-        self._clock = clock
+        self.patience_s = patience_s
+        """For so long something is tried again."""
+
+        self.clock = clock
         self._draw = draw
 
     # --- one question ------------------------------------------------------------------------------
 
     def asked(self, request: Request, read: Callable[[bytes], T]) -> Flow[T]:
         """What is read in the answer, tried again where that does no harm and may help."""
-        until_s = self._clock() + self._patience_s
-        pauses = self._pauses(RETRY_FIRST_S, RETRY_MOST_S)
+        until_s = self.clock() + self.patience_s
+        pauses = self.pauses(RETRY_FIRST_S, RETRY_MOST_S)
         while True:
             try:
                 answer: Answer = yield request
@@ -129,13 +131,13 @@ class Core:
                 if not (request.repeatable and error.may_retry):
                     raise
                 pause_s = max(next(pauses), getattr(error, "retry_after_s", 0.0))
-                if self._clock() + pause_s > until_s:
+                if self.clock() + pause_s > until_s:
                     raise
             else:
                 return read(body)
             yield Pause(pause_s)
 
-    def _pauses(self, first_s: float, most_s: float) -> Iterator[float]:
+    def pauses(self, first_s: float, most_s: float) -> Iterator[float]:
         """Ever longer ones, each a little shorter than its turn by chance."""
         while True:
             yield first_s * (0.5 + self._draw() / 2)
@@ -197,14 +199,14 @@ class Core:
 
     def wait(self, id: str, confirmations: int, timeout_s: float) -> Flow[StoredRecord]:
         """The record once it has so many confirmations. Raises NotYet when the time is over."""
-        until_s = self._clock() + timeout_s
-        pauses = self._pauses(POLL_FIRST_S, POLL_MOST_S)
+        until_s = self.clock() + timeout_s
+        pauses = self.pauses(POLL_FIRST_S, POLL_MOST_S)
         while True:
             stored = yield from self.record(id)
             count = (stored.confirmations or 0) if stored.status == "included" else 0
             if stored.status == "included" and count >= confirmations:
                 return stored
-            if (left_s := until_s - self._clock()) <= 0:
+            if (left_s := until_s - self.clock()) <= 0:
                 raise NotYet(id, stored.status, count)
             yield Pause(min(next(pauses), left_s))
 
@@ -213,7 +215,7 @@ class Core:
     def blocks(self, after: int, *, follow: bool) -> Course[Block]:
         """Blocks behind the index `after`, each what its hash says and the child of the one before."""
         trail: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
-        pauses = self._pauses(POLL_FIRST_S, POLL_MOST_S)
+        pauses = self.pauses(POLL_FIRST_S, POLL_MOST_S)
         first = _index(after + 1)
         while True:
             page = yield from self._page_of_blocks(first, LIMITS.page_blocks)
@@ -223,7 +225,7 @@ class Core:
                 yield Items(page)
                 trail.extend((block.index, block.hash) for block in page)
                 first += len(page)
-                pauses = self._pauses(POLL_FIRST_S, POLL_MOST_S)
+                pauses = self.pauses(POLL_FIRST_S, POLL_MOST_S)
             elif follow:
                 yield Pause(next(pauses))
             else:
@@ -236,7 +238,7 @@ class Core:
         block, all that came before it stands; it is asked for again with each page, to see that.
         """
         trail: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
-        pauses = self._pauses(POLL_FIRST_S, POLL_MOST_S)
+        pauses = self.pauses(POLL_FIRST_S, POLL_MOST_S)
         first = _index(after)
         while True:
             page = yield from self._next_records(first, trail[-1][1] if trail else None)
@@ -246,7 +248,7 @@ class Core:
                 yield Items(page)
                 trail.extend((first + number, _hash_of(each)) for number, each in enumerate(page))
                 first += len(page)
-                pauses = self._pauses(POLL_FIRST_S, POLL_MOST_S)
+                pauses = self.pauses(POLL_FIRST_S, POLL_MOST_S)
             elif follow:
                 yield Pause(next(pauses))
             else:

@@ -45,6 +45,9 @@ class Request:
     body: bytes | None = None
     """JSON."""
 
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Beside those of every request."""
+
     repeatable: bool = True
     """Does it do no harm to ask twice, when nobody knows whether the first time arrived?"""
 
@@ -66,6 +69,9 @@ class Answer:
 
     retry_after: str | None = None
     """The header of that name."""
+
+    kind: str = ""
+    """Its Content-Type."""
 
 
 class Arriving:

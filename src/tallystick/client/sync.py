@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from tallystick.client.answers import Block, Receipt, Status, StoredRecord
 from tallystick.client.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, DEFAULT_URL, Connection, Reading, Trust
-from tallystick.client.errors import ClientError
+from tallystick.client.errors import ClientError, Unreachable
+from tallystick.client.events import Event
 from tallystick.client.flows import (
     PATIENCE_S,
     Core,
@@ -22,8 +24,12 @@ from tallystick.client.flows import (
     advanced,
     canonical_form,
 )
+from tallystick.client.following import Listen, More, Story, Wanted, events
 from tallystick.client.proofs import Proven
 from tallystick.client.requests import Answer, Request
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
@@ -132,6 +138,22 @@ class Client:
         and follows from the one before. `follow` and errors as with `records`."""
         return self._walk(self._core.blocks(after, follow=follow))
 
+    def events(
+        self,
+        types: Collection[type[Event]] | None = None,
+        *,
+        after: str | None = None,
+        since: int | None = None,
+    ) -> Generator[Event, None, None]:
+        """What happens, as it happens and without end: all of it from now on, or behind the event whose id is `after`,
+        or from the block whose index is `since`.
+
+        A lost connection, or a node that is started anew, is waited for, and the story goes on behind the last event:
+        nothing is missed, nothing comes twice. `types` are some of `client.events`. Raises what the last try came to
+        when the node stays away for `patience_s`. The connection is open until the iterator is closed.
+        """
+        return self._told(events(self._core, Wanted(types, after, since)))
+
     def status(self) -> Status:
         """What the node is doing."""
         return self._run(self._core.status())
@@ -185,6 +207,19 @@ class Client:
             else:
                 step = advanced(course, self._outcome(step))
 
+    def _told(self, story: Story) -> Generator[Event, None, None]:
+        """Events as they come. Their connection is closed when nobody wants more."""
+        with _Line(self._http, self._connection) as line:
+            step = advanced(story)
+            while not isinstance(step, Result):
+                if isinstance(step, Items):
+                    yield from step.found
+                    step = advanced(story)
+                elif isinstance(step, Pause):
+                    step = advanced(story, self._outcome(step))
+                else:
+                    step = advanced(story, line.outcome(step))
+
     def _outcome(self, step: Request | Pause) -> Answer | ClientError | None:
         """What comes of what a flow asks for."""
         if isinstance(step, Pause):
@@ -194,3 +229,44 @@ class Client:
             return self.exchange(step)
         except ClientError as error:
             return error
+
+
+class _Line:
+    """The connection that events come through. A context manager."""
+
+    def __init__(self, http: httpx.Client, connection: Connection) -> None:
+        self._http = http
+        self._connection = connection
+        self._opened = ExitStack()
+        self._parts: Iterator[bytes] = iter(())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def outcome(self, step: Listen | More) -> Answer | bytes | ClientError:
+        """What comes of it."""
+        try:
+            with self._connection.errors():
+                return self._open(step.request) if isinstance(step, Listen) else self._more()
+        except ClientError as error:
+            return error
+
+    def _open(self, request: Request) -> Answer:
+        self._opened.close()
+        response = self._opened.enter_context(self._http.stream(**self._connection.stream(request)))
+        reading = Reading(request, response, self._connection.shown_url)
+        self._parts = response.iter_raw()
+        if not reading.is_stream:
+            for part in self._parts:
+                reading.add(part)
+        return reading.answer()
+
+    def _more(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise Unreachable(self._connection.shown_url, "it ended the stream of events")
