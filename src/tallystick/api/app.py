@@ -15,6 +15,7 @@ from tallystick.api.desk import Desk
 from tallystick.api.events import events
 from tallystick.api.metrics import metrics
 from tallystick.api.mine import mine
+from tallystick.api.openapi.document import described
 from tallystick.api.peers import peers
 from tallystick.api.problems import Problems
 from tallystick.api.proofs import proofs
@@ -41,6 +42,6 @@ def build_app(desk: Desk) -> App:
         env_prefix=None,
     )
     app = Sanic(f"tallystick-{next(_numbers)}", config=config, configure_logging=False, error_handler=Problems())
-    for noun in (blocks, mine, records, proofs, events, peers, bans, state, metrics):
+    for noun in (blocks, mine, records, proofs, events, peers, bans, state, metrics, described):
         app.blueprint(noun(desk))
     return app

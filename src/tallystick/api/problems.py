@@ -169,7 +169,7 @@ TABLE: Final[Mapping[Rule | Fault, Verdict]] = MappingProxyType(
 )
 """Rule or fault -> what the caller gets."""
 
-_HEADERS: Final[Mapping[Rule | Fault, Mapping[str, str]]] = MappingProxyType(
+HEADERS: Final[Mapping[Rule | Fault, Mapping[str, str]]] = MappingProxyType(
     {
         Rule.PEERS_WITHIN_LIMIT: {"retry-after": "60"},
         Rule.POOL_HAS_ROOM: {"retry-after": "5"},
@@ -215,7 +215,7 @@ def problem_document(what: Rule | Fault, detail: str) -> dict[str, object]:
 
 def problem(what: Rule | Fault, detail: str, headers: Mapping[str, str] | None = None) -> Answer:
     """The answer that says `what`."""
-    every = {**_HEADERS.get(what, {}), **(headers or {})}
+    every = {**HEADERS.get(what, {}), **(headers or {})}
     return Answer(encode(problem_document(what, detail)), TABLE[what].status, PROBLEM_JSON, every)
 
 
