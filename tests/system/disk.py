@@ -22,8 +22,8 @@ import psutil
 from tests.system.processes import NodeProcess
 
 SIZE_BYTES: Final = 128 * 2**20
-"""Much more than nodes write in the longest of stories, minutes of posts on a slow machine. Memory is taken only by what
-is in it."""
+"""Much more than nodes write in the longest of stories, minutes of posts on a slow machine. Memory is taken only by
+what is in it."""
 
 PAGE_BYTES: Final = 4_096
 """The least that a file in memory takes."""
