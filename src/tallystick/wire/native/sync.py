@@ -60,8 +60,11 @@ class Sync:
 
         self._lead: int | None = None
         self._fresh_starts = 0
-        self._surveyed_lead: int | None = None
-        """Whose headers were checked last: what it claims is proven, whatever becomes of its plans."""
+        self._surveyed: tuple[int, Point] | None = None
+        """Whose headers were checked last, and where they end."""
+
+        self._has_changed = False
+        """Did that peer show another chain than before? Then its plans may come to nothing, and it told no lie."""
 
         self._stall_ms = float(limits.stall_first_ms)
         self._least_rate = float(limits.slow_bytes_per_second)
@@ -293,7 +296,8 @@ class Sync:
             detail = f"it claimed {short} more than its headers weigh"
             return Blame(lead, RuleViolation(Rule.CLAIM_IS_PROVEN, detail))
         self._candidates[lead].delivered = True
-        self._surveyed_lead = lead
+        surveyed = (lead, ends[-1])
+        self._has_changed, self._surveyed = surveyed != self._surveyed, surveyed
         self._batches.clear()
         at = fork
         for end in dict.fromkeys(ends):
@@ -337,8 +341,8 @@ class Sync:
             self._batches.append(Batch(None, None))
             return None
         self.avoid(peer, now_ms + self._limits.query_all_patience_ms)
-        is_proven = peer == self._surveyed_lead
-        rule = Rule.SYNC_KEEPS_UP if is_proven else Rule.CLAIM_IS_PROVEN
+        is_honest = self._has_changed and self._surveyed is not None and self._surveyed[0] == peer
+        rule = Rule.SYNC_KEEPS_UP if is_honest else Rule.CLAIM_IS_PROVEN
         return Blame(peer, RuleViolation(rule, f"its plans led to no block after {connected}"))
 
     # --- connecting ----------------------------------------------------------------------------
