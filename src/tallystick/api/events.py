@@ -46,13 +46,14 @@ def events(desk: Desk) -> Blueprint:
     """The route of this noun."""
     blueprint = Blueprint("events")
     streams: set[Stream] = set()
+    turn = asyncio.Lock()
 
     async def follow(request: Request) -> None:
         ledger = desk.ledger
         kinds, cursor = _asked(request, ledger)
         if len(streams) >= desk.limits.event_streams:
             raise Refusal(Fault.BUSY, "as many clients follow its events as it lets; ask for /blocks now and then")
-        stream = Stream(desk, ledger, Feed(ledger.reader, desk.limits, cursor, kinds), kinds)
+        stream = Stream(desk, ledger, Feed(ledger.reader, desk.limits, cursor, kinds), kinds, turn)
         streams.add(stream)
         try:
             answer = await request.respond(Answer(None, kind=EVENT_STREAM))
@@ -92,10 +93,12 @@ def _asked(request: Request, ledger: Ledger) -> tuple[frozenset[str], Cursor]:
 class Stream:
     """One client that follows what happens, as fast as it reads."""
 
-    def __init__(self, desk: Desk, ledger: Ledger, feed: Feed, kinds: frozenset[str]) -> None:
+    def __init__(self, desk: Desk, ledger: Ledger, feed: Feed, kinds: frozenset[str], turn: asyncio.Lock) -> None:
+        """`turn` is for all streams: one makes events at a time, and whatever else the node does comes in between."""
         self._desk = desk
         self._ledger = ledger
         self._feed = feed
+        self._turn = turn
         self._tells_peers = PEER in kinds
         self._peers: dict[int | None, dict[str, object]] = {}
         self._connected: Sequence[str] = ()
@@ -107,12 +110,14 @@ class Stream:
         try:
             while not self._desk.stopping:
                 batches = self._ledger.batches
-                text = b"".join([*self._told_of_peers(), *map(_written, self._feed.some())])
+                async with self._turn:
+                    text = b"".join([*self._told_of_peers(), *map(_written, self._feed.some())])
+                    await asyncio.sleep(0)
                 if text:
                     await answer.send(text)  # waits as long as the client does not read
                 if not self._feed.is_over:
-                    await asyncio.sleep(0)
-                elif not await self._something_happens(batches):
+                    continue
+                if not await self._something_happens(batches):
                     await answer.send(_BEAT)
                 else:
                     await asyncio.sleep(limits.events_every_ms / SECOND_MS)  # what happens now is told together

@@ -361,8 +361,8 @@ class Limits:
     event_beat_ms: int = 15 * SECOND_MS
     """Where nothing happens a line without meaning is sent so often, for proxies end what rests."""
 
-    events_at_once: int = 500
-    """Made for a client before others have their turn."""
+    events_at_once: int = 100
+    """Made for a client, in a few milliseconds, before others have their turn."""
 
     wrong_token_ms: int = 250
     """A wrong token is answered this late, so that nobody tries many."""
