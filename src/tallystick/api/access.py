@@ -33,6 +33,8 @@ see another request than we do."""
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FREE_PATHS: Final = frozenset({b"/health", b"/ready", b"/docs"})
+_FILES: Final = b"/explorer/"
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
@@ -76,6 +78,9 @@ class Head:
     authorizations: Sequence[str]
     knocks: bool = False
     """It asks for the peers' door: `GET /` with `Upgrade: websocket`."""
+
+    names_html: bool = False
+    """It accepts HTML, and says so."""
 
 
 def listens_privately(host: str) -> bool:
@@ -172,7 +177,7 @@ class Gate:
         tokens = self._read_tokens if head.method in _SAFE_METHODS else self._write_tokens
         if not tokens or _shows_one_of(tokens, head.authorizations):
             return
-        if self._read_tokens and head.method in _SAFE_METHODS and _is_probe(head.raw):
+        if head.method in _SAFE_METHODS and _is_free(head):
             return
         was = "the token is wrong" if head.authorizations else "no token was sent"
         raise Refusal(
@@ -182,9 +187,11 @@ class Gate:
         )
 
 
-def _is_probe(raw: bytes) -> bool:
-    """`/health` and `/ready` tell a supervisor yes or no, and nobody anything else."""
-    return raw.split(b" ", 2)[1] in {b"/health", b"/ready"}
+def _is_free(head: Head) -> bool:
+    """`/health` and `/ready` tell a supervisor yes or no, and nobody anything else. The files of the explorer are the
+    same for everybody; which token to send with its questions is something it has to ask its reader."""
+    path = head.raw.split(b" ", 2)[1]
+    return path in _FREE_PATHS or path.startswith(_FILES) or (path == b"/" and head.names_html)
 
 
 def _secrets(*tokens: str | None) -> list[bytes]:

@@ -13,6 +13,7 @@ from tallystick.api.bans import bans
 from tallystick.api.blocks import blocks
 from tallystick.api.desk import Desk
 from tallystick.api.events import events
+from tallystick.api.explorer import explorer
 from tallystick.api.metrics import metrics
 from tallystick.api.mine import mine
 from tallystick.api.openapi.document import described
@@ -42,6 +43,6 @@ def build_app(desk: Desk) -> App:
         env_prefix=None,
     )
     app = Sanic(f"tallystick-{next(_numbers)}", config=config, configure_logging=False, error_handler=Problems())
-    for noun in (blocks, mine, records, proofs, events, peers, bans, state, metrics, described):
+    for noun in (blocks, mine, records, proofs, events, peers, bans, state, metrics, described, explorer):
         app.blueprint(noun(desk))
     return app

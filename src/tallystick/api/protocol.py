@@ -27,6 +27,7 @@ from tallystick.api.door import Visitor
 from tallystick.api.http1 import StrictHttp
 from tallystick.api.patience import Doing, Patience, Verdict
 from tallystick.api.problems import Fault, Refusal, problem_document
+from tallystick.api.requests import names_html
 from tallystick.model.limits import SECOND_MS, Limits
 from tallystick.wire.addresses import is_loopback, plain
 
@@ -322,6 +323,7 @@ def head_of(request: Request) -> Head:
         origins=headers.getall("origin", []),
         authorizations=headers.getall("authorization", []),
         knocks=_knocks(request),
+        names_html=names_html(request),
     )
 
 

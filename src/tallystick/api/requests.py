@@ -57,3 +57,8 @@ def whole_number(text: str, name: str, least: int, most: int) -> int:
     if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
         raise Refusal(Fault.BAD_PARAMETER, f"{name} is {shown(text)}; give a number from {least} to {most}")
     return int(text)
+
+
+def names_html(request: Request) -> bool:
+    """Is a page asked for? Browsers name HTML among what they accept; programs accept JSON, or anything."""
+    return "text/html" in request.headers.getone("accept", "")

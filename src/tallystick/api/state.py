@@ -9,7 +9,8 @@ from sanic import Blueprint, Request
 
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.desk import Desk
-from tallystick.api.requests import READ
+from tallystick.api.explorer import front_page
+from tallystick.api.requests import READ, names_html
 from tallystick.api.views import header_view
 from tallystick.model.limits import SECOND_MS
 from tallystick.node.ports import MiningStatus, PeerStatus, SyncProgress
@@ -37,6 +38,9 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "GET /openapi.json": "all of this, for programs (OpenAPI 3.1)",
     "GET /health": "the process lives",
     "GET /ready": "the node serves requests",
+    "GET / with Accept: text/html": "the explorer, for people",
+    "GET /explorer/{name}": "a file of it",
+    "GET /docs": "the way to its page on this interface",
     "GET / with Upgrade: websocket": "the peers' door",
 }
 """Everything this node serves, in a line each."""
@@ -46,10 +50,11 @@ def state(desk: Desk) -> Blueprint:
     """The routes of this noun."""
     blueprint = Blueprint("state")
 
-    async def front(_: Request) -> Answer:
-        return json_answer(
-            {"tallystick": desk.version, "about": "a node of a peer-to-peer ledger", "endpoints": ENDPOINTS}
-        )
+    async def front(request: Request) -> Answer:
+        if names_html(request):
+            return front_page(request)
+        listed = {"tallystick": desk.version, "about": "a node of a peer-to-peer ledger", "endpoints": ENDPOINTS}
+        return json_answer(listed, {"vary": "accept"})
 
     async def health(_: Request) -> Answer:
         return json_answer({"status": "alive"})

@@ -29,7 +29,8 @@ _TOKEN: Final = "token"  # noqa: S105 - the name of a scheme
 _ABOUT: Final = (
     "A node of a peer-to-peer ledger. Beside what is listed, a path that there is none of is answered 404 "
     "(`no-such-path`), a method that a path does not have 405 (`method-not-allowed`, with `Allow`). No answer may be "
-    "cached. How a node treats tokens, hosts and origins, and what everything means, stands in its documentation."
+    "cached but the explorer's files, which have an `ETag`. How a node treats tokens, hosts and origins, and what "
+    "everything means, stands in its documentation."
 )
 _HEADERS_OF: Final[Mapping[Fault | Rule, Mapping[str, str]]] = {
     Fault.TOKEN_NEEDED: {"www-authenticate": "How to send the token."},

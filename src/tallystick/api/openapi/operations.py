@@ -117,6 +117,7 @@ def _json(schema: Schema, about: str, **headers: str) -> Says:
 
 _LINK: Final = 'Where the next ones are (RFC 8288), with rel="next"; missing when there are none.'
 _LIMIT: Final = "How many at most. There may be fewer, as a page holds about 1 MiB."
+_UNCHANGED: Final = {304: Says("The file is the one that `If-None-Match` names.")}
 _DONE: Final = {200: _json(ref("Done"), "It is done.")}
 _REF: Final = Parameter(
     "ref",
@@ -370,9 +371,37 @@ _STATE: Final = (
         "/",
         "getFrontPage",
         "state",
-        "What this node serves. With `Upgrade: websocket` it is the peers' door, which only nodes know how to use.",
-        {200: _json(ref("FrontPage"), "The list."), 101: Says("A peer is let in, and no HTTP is spoken any more.")},
+        "What this node serves. Whoever accepts `text/html` gets the explorer, without a token. With "
+        "`Upgrade: websocket` it is the peers' door, which only nodes know how to use.",
+        {
+            200: Says("The list, or the explorer.", {JSON: ref("FrontPage"), "text/html": text()}),
+            101: Says("A peer is let in, and no HTTP is spoken any more."),
+            **_UNCHANGED,
+        },
         DOOR,
+    ),
+    Operation(
+        "GET",
+        "/explorer/{name}",
+        "getExplorerFile",
+        "state",
+        "A file of the explorer.",
+        {
+            200: Says("It.", {kind: text() for kind in ("text/css", "text/javascript", "image/svg+xml")}),
+            **_UNCHANGED,
+        },
+        (Fault.NO_SUCH_PATH,),
+        (Parameter("name", "path", "Its path.", text(minLength=1), "main.js", required=True),),
+        needs_token=False,
+    ),
+    Operation(
+        "GET",
+        "/docs",
+        "getDocs",
+        "state",
+        "The way to the page of the explorer on which this document is shown and tried out.",
+        {302: Says("There.", {}, {"location": "The page."})},
+        needs_token=False,
     ),
     Operation(
         "GET",
