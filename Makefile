@@ -56,7 +56,7 @@ docs: $(VENV)/.dev ## write docs/cli.md from --help
 	$(BIN)/python -m tallystick.cli.reference > docs/cli.md
 
 clean: ## remove the virtual environment and all caches; never a chain
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .screenshots
 	find src tests bench requirements -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:
