@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tallystick.chain.contracts import Arrival, Fork, Found, Known, Shown
+from tallystick.chain.contracts import Arrival, Fork, Found, Known, Passage, Shown
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import LIMITS, Limits
@@ -77,6 +77,17 @@ class FakeReader:
 
     def newest_place(self) -> int:
         return 0
+
+    def passages(self, before: int, count: int, characters: int) -> Sequence[Passage]:
+        self.before_page(before)
+        self._check()
+        self.pages_read += 1
+        found: list[Passage] = []
+        for block in reversed(self.chain[: max(before, 0)]):
+            if len(found) == count or sum(len(each.text or "") for each in found) >= characters:
+                break
+            found.append(Passage(block.index, block.hash, block.timestamp, None, None, block.data))
+        return found
 
     def records_of(self, id: str) -> Sequence[Shown]:
         return []

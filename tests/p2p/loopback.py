@@ -19,7 +19,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from tallystick.chain.contracts import Arrival, Fork, Found, Known, Shown
+from tallystick.chain.contracts import Arrival, Fork, Found, Known, Passage, Shown
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, Header, block_hash, header_of
 from tallystick.model.limits import Limits
@@ -97,6 +97,9 @@ class ListReader:
         raise NotImplementedError
 
     def aside(self, hash: str) -> Header | None:
+        raise NotImplementedError
+
+    def passages(self, before: int, count: int, characters: int) -> Sequence[Passage]:
         raise NotImplementedError
 
     def arrivals(self, after: int, count: int) -> Sequence[Arrival]:

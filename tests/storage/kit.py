@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tallystick.chain.contracts import Duty, Reader, Store
+from tallystick.chain.contracts import Duty, Passage, Reader, Store
 from tallystick.chain.writes import (
     OWN,
     AddSide,
@@ -249,6 +249,25 @@ def check_reader(reader: Reader, twin: Twin) -> None:
             assert found is None
         assert reader.aside(hash) == (header_of(block) if hash in twin.aside else None)
     check_forks(reader, twin)
+    check_passages(
+        reader, [Passage(each.index, each.hash, each.timestamp, None, None, each.data) for each in twin.chain()]
+    )
+
+
+def check_passages(reader: Reader, pieces: Sequence[Passage]) -> None:
+    """Read from the newest down, in stretches of any size, each piece of the best chain is there once."""
+    for count, characters in ((10**6, 10**9), (3, 10**9), (10**6, 100), (2, 1)):
+        found: list[Passage] = []
+        while page := reader.passages(found[-1].place if found else 10**18, count, characters):
+            sizes = [len(each.text or "") for each in page]
+            assert len(page) <= count
+            assert sum(sizes[:-1]) < characters, "it ends with the one that reaches the bound"
+            found += page
+            assert len(page) == count or sum(sizes) >= characters or len(found) == len(pieces)
+        assert found == list(pieces)[::-1]
+    middle = len(pieces) // 2
+    assert list(reader.passages(middle, 2, 10**9)) == list(pieces)[:middle][::-1][:2]
+    assert list(reader.passages(0, 9, 9)) == list(reader.passages(-1, 9, 9)) == list(reader.passages(9, 0, 9)) == []
 
 
 def check_forks(reader: Reader, twin: Twin) -> None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import msgspec
 
-from tallystick.chain.contracts import Arrival, Found, Known, Placed, Reader, Shown, Store
+from tallystick.chain.contracts import Arrival, Found, Known, Passage, Placed, Reader, Shown, Store
 from tallystick.chain.writes import AddRecords, AddSide, Append, Complete, DropStaged, Erase, Switch, Write
 from tallystick.model.limits import Limits
 from tallystick.model.log import Node
@@ -22,7 +22,7 @@ from tallystick.model.record import Record, without_data
 from tallystick.model.sealed import SealedBlock, header_bytes_of
 from tallystick.sim.host import LeanDisk
 from tallystick.storage.memory import MemoryReader, MemoryStore
-from tests.storage.kit import SMALL, WIDE
+from tests.storage.kit import SMALL, WIDE, check_passages
 from tests.storage.sealed_blocks import GENESIS, NETWORK
 
 EVERYTHING = 10**6
@@ -411,6 +411,16 @@ def check_log(reader: Reader, twin: Twin) -> None:
         (twin.copies[leaf], home, position, Placed.CHAIN)
         for position, (leaf, home) in enumerate(zip(leaves, homes, strict=True))
     ]
+    copies = [(twin.copies[leaf], home) for leaf, home in zip(leaves, homes, strict=True)]
+    check_passages(
+        reader,
+        [
+            Passage(
+                home.index, home.hash, home.timestamp, each.id, at, None if each.data is None else each.data.decode()
+            )
+            for at, (each, home) in enumerate(copies)
+        ],
+    )
     for hash in twin.best:
         block = twin.blocks[hash]
         assert block.log_root == root(leaves[: block.log_size])

@@ -21,6 +21,7 @@ from tallystick.api.peers import peers
 from tallystick.api.problems import Problems
 from tallystick.api.proofs import proofs
 from tallystick.api.records import records
+from tallystick.api.search import search
 from tallystick.api.state import state
 
 App = Sanic[Config, SimpleNamespace]
@@ -43,6 +44,6 @@ def build_app(desk: Desk) -> App:
         env_prefix=None,
     )
     app = Sanic(f"tallystick-{next(_numbers)}", config=config, configure_logging=False, error_handler=Problems())
-    for noun in (blocks, mine, records, proofs, events, peers, bans, state, metrics, described, explorer):
+    for noun in (blocks, mine, records, proofs, search, events, peers, bans, state, metrics, described, explorer):
         app.blueprint(noun(desk))
     return app

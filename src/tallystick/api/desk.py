@@ -56,6 +56,9 @@ class Desk:
     whole_chains: int = 0
     """Answers with the whole chain under way."""
 
+    searches: int = 0
+    """Requests that search, or wait for their turn."""
+
     latency: Latency = field(default_factory=Latency)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     """Who is asked for `GET /metrics`."""

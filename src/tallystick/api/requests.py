@@ -40,9 +40,15 @@ def parameters(query: str, known: set[str]) -> dict[str, str]:
     for something else. Raises Refusal."""
     expected = ", ".join(sorted(known))
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=_QUERY_FIELDS_MAX)
+        pairs = parse_qsl(
+            query,
+            keep_blank_values=True,
+            strict_parsing=bool(query),
+            errors="strict",
+            max_num_fields=_QUERY_FIELDS_MAX,
+        )
     except ValueError:
-        raise Refusal(Fault.BAD_PARAMETER, f"{shown(query)} is no query; known are: {expected}") from None
+        raise Refusal(Fault.BAD_PARAMETER, f"{shown(query)} is no query in UTF-8; known are: {expected}") from None
     given = dict(pairs)
     for name in given:
         if name not in known:

@@ -25,6 +25,7 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "GET /records?after=&limit=": "records in the order of the log",
     "GET /records/{id}?block=": "a record, and the proof that it is in the log as of a block",
     "DELETE /records/{id}": "forget the data of a record here; its entry stays",
+    "GET /search?text=&before=&limit=": "what holds a text, newest first; it goes on below what `before` says",
     "GET /events?types=&from=": "what happens, as it happens (server-sent events)",
     "GET /peers": "open connections",
     "POST /addPeer": 'dial a node, now and always: {"peer": "ws://HOST:PORT"}',

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tallystick.api.answers import encode
-from tallystick.chain.contracts import Found, Known, Shown
+from tallystick.chain.contracts import Found, Known, Passage, Shown
 from tallystick.model.block import Block, Header
 from tallystick.model.proof import Proof
 from tallystick.model.record import as_json
@@ -75,6 +75,16 @@ def _standing(shown: Shown, tip: int) -> dict[str, object]:
         "block": None if block is None else {"index": block.index, "hash": block.hash, "timestamp": block.timestamp},
         "position": shown.position,
         "confirmations": None if block is None else tip - block.index + 1,
+    }
+
+
+def match_view(passage: Passage, excerpt: str) -> dict[str, object]:
+    """Where something was found, and what stands around it."""
+    return {
+        "block": {"index": passage.index, "hash": passage.hash, "timestamp": passage.timestamp},
+        "id": passage.id,
+        "position": passage.position,
+        "excerpt": excerpt,
     }
 
 

@@ -11,6 +11,8 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from tallystick.chain.writes import Write
 from tallystick.model.block import Body, Header, UncheckedBlock, WholeBlock
 from tallystick.model.log import Node
@@ -275,6 +277,27 @@ class Arrival(NamedTuple):
     """Where it stands now; None when nothing holds it any more."""
 
 
+class Passage(msgspec.Struct, frozen=True, gc=False):
+    """What can be searched: a piece of the best chain, in a classic network a block, else a record of the log."""
+
+    index: int
+    hash: str
+    timestamp: int
+    """Of the block."""
+
+    id: str | None
+    position: int | None
+    """Of the record, in the log from 0; None where the block itself is the piece."""
+
+    text: str | None
+    """The block's data, or the record's in its canonical form; None once that was withheld or erased."""
+
+    @property
+    def place(self) -> int:
+        """Its place among all pieces, from 0: the position in the log, or else the index."""
+        return self.index if self.position is None else self.position
+
+
 class Found(NamedTuple):
     """A block looked up by hash."""
 
@@ -329,6 +352,10 @@ class Reader(Protocol):
     def records(self, after: int, count: int) -> Sequence[Shown]:
         """Records of the log at position `after` and beyond, in its order: at most `count`, and no more than
         `Limits.page_bytes`, but at least one if there is one."""
+
+    def passages(self, before: int, count: int, characters: int) -> Sequence[Passage]:
+        """Pieces of the best chain below the place `before`, newest first and none left out: at most `count`, and they
+        end with the one that brings their texts to so many characters."""
 
     def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
         """Records that came after the place `after` (0: from the oldest), in order of arrival: at most `count`."""

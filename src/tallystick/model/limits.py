@@ -440,6 +440,25 @@ class Limits:
     import_line_bytes: int = 64 * MIB
     """One block as a line of an imported file: data of a whole message, every character of it escaped."""
 
+    search_characters: int = 100
+    """The longest text that is searched for."""
+
+    search_matches: int = 50
+    search_matches_first: int = 20
+    """Matches in one answer, at most and when nobody says."""
+
+    search_rows: int = 20_000
+    search_stretch_characters: int = 4 * MIB
+    """One request looks through so many blocks or records, or to the one that brings their texts to so many characters:
+    70 to 100 ms of work, most of it taking rows from the store."""
+
+    search_slice_rows: int = 1_000
+    search_slice_characters: int = 256 * KIB
+    """Of these so many at a time, in a few milliseconds, before others have their turn."""
+
+    searches: int = 64
+    """Requests that search, all but one of which wait: there is one block of `message_bytes` in memory for them all."""
+
     fork_blocks: int = 100
     """Forks in one answer, and blocks shown of each."""
 

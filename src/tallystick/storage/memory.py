@@ -15,7 +15,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 
-from tallystick.chain.contracts import Arrival, Duty, Fork, Found, Known, Name, Placed, Shown
+from tallystick.chain.contracts import Arrival, Duty, Fork, Found, Known, Name, Passage, Placed, Shown
 from tallystick.chain.writes import (
     OWN,
     AddRecords,
@@ -40,6 +40,7 @@ from tallystick.model.log import Node
 from tallystick.model.network import Network
 from tallystick.model.record import Record
 from tallystick.model.sealed import AnyBlock, SealedBlock, header_bytes_of
+from tallystick.storage.memory_passages import passages_of
 from tallystick.storage.memory_records import Records
 from tallystick.storage.rows import size_of
 
@@ -440,6 +441,9 @@ class MemoryReader:
         state, after = self._state, max(after, 0)
         shown = [state.shown(place) for place in state.records.log[after : after + max(count, 0)]]
         return shown[: _that_fit((each.record.size_bytes for each in shown), self._limits.page_bytes)]
+
+    def passages(self, before: int, count: int, characters: int) -> Sequence[Passage]:
+        return passages_of(self._state, before, count, characters)
 
     def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
         kept = self._state.records

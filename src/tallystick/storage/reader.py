@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tallystick.chain.contracts import Arrival, Fork, Found, Shown
+from tallystick.chain.contracts import Arrival, Fork, Found, Passage, Shown
 from tallystick.errors import StoreCorruptError
 from tallystick.model.block import INDEX_MAX, Header
 from tallystick.model.limits import Limits
 from tallystick.model.log import Node
 from tallystick.model.sealed import AnyBlock
-from tallystick.storage import log_rows, record_lookups
+from tallystick.storage import log_rows, passages, record_lookups
 from tallystick.storage.bodies import Bodies
 from tallystick.storage.database import Database, Row
 from tallystick.storage.hash_index import Finder
@@ -226,6 +226,10 @@ class SqliteReader:
             return []
         with self._bodies.reading(self._database):
             return record_lookups.log_page(self._database, self.header, after, count, self._limits.page_bytes)
+
+    def passages(self, before: int, count: int, characters: int) -> Sequence[Passage]:
+        read = passages.of_log if self._bodies.hold_records else passages.of_chain
+        return read(self._database, before, count, characters)
 
     def arrivals(self, after: int, count: int) -> Sequence[Arrival]:
         if not self._bodies.hold_records:

@@ -22,6 +22,7 @@ from tallystick.api.openapi.shapes import (
     text,
 )
 from tallystick.model.limits import LIMITS
+from tallystick.model.needle import EXCERPT_CHARACTERS
 from tallystick.model.proof import CONSISTENCY_FORMAT, FORMAT
 
 _WHERE: Final = {
@@ -106,6 +107,25 @@ LEDGER: Final[dict[str, Schema]] = {
     "BlockRecord": record_of(_ENTRY, _CONTENT, about="A record as it stands in a block.", anyOf=_HELD),
     "BlockPlace": record_of(
         {name: _WHERE[name] for name in ("index", "hash", "timestamp")}, about="The block that holds a record."
+    ),
+    "Match": record_of(
+        {
+            "block": ref("BlockPlace"),
+            "id": or_null(text("Of the record; null in a classic network.", pattern="^[A-Za-z0-9._:-]{1,128}$")),
+            "position": or_null(count("Of the record, in the log.")),
+            "excerpt": text(
+                "What stands around the text, in the data or else in the id.", maxLength=EXCERPT_CHARACTERS
+            ),
+        },
+        about="Where a text was found.",
+    ),
+    "Matches": record_of(
+        {
+            "matches": array(ref("Match"), "Newest first.", maxItems=LIMITS.search_matches),
+            "before": or_null(count("Where to go on; null when all was looked through.")),
+            "searched": count("Blocks or records that were looked through.", most=LIMITS.search_rows),
+        },
+        about="What one request found. That it found nothing says nothing of what is below `before`.",
     ),
     "LogRecord": record_of(_ENTRY | _PLACE, _CONTENT, about="A record of the log, and where it stands.", anyOf=_HELD),
     "StoredRecord": record_of(

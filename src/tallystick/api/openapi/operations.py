@@ -256,6 +256,31 @@ _RECORDS_OPERATIONS: Final = (
     ),
 )
 
+_SEARCH: Final = (
+    Operation(
+        "GET",
+        "/search",
+        "search",
+        "search",
+        "Find a text on the best chain, without regard to case, newest first: in the data of blocks in a classic "
+        "network, else in ids and data of the records of the log. Each request looks through a stretch, and says where "
+        "to go on. Blocks beside the chain and records that wait are not looked at.",
+        {200: _json(ref("Matches"), "What was found, and where to go on.")},
+        (*_STORE, Fault.BAD_PARAMETER),
+        (
+            _query(
+                "text",
+                "What to find.",
+                text(minLength=1, maxLength=LIMITS.search_characters),
+                "invoice",
+                required=True,
+            ),
+            _query("before", "What the answer before said. Without it, begin at the end.", count(), 980_000),
+            _query("limit", "How many matches at most.", count(most=LIMITS.search_matches, least=1), 20),
+        ),
+    ),
+)
+
 _EVENTS: Final = (
     Operation(
         "GET",
@@ -451,11 +476,12 @@ _STATE: Final = (
     ),
 )
 
-OPERATIONS: Final = (*_BLOCKS, *_RECORDS_OPERATIONS, *_EVENTS, *_PEERS, *_STATE)
+OPERATIONS: Final = (*_BLOCKS, *_RECORDS_OPERATIONS, *_SEARCH, *_EVENTS, *_PEERS, *_STATE)
 
 TAGS: Final = {
     "blocks": "The chain.",
     "records": "What blocks hold, in work networks; in a classic one all of this answers 404.",
+    "search": "What holds a text.",
     "events": "What happens.",
     "peers": "Other nodes.",
     "state": "The node itself.",
