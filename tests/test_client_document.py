@@ -48,7 +48,7 @@ def run(*arguments: str, within: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_blocks_run_in_their_order(served: tuple[str, str], tmp_path: Path) -> None:
     programs = [block for block in BLOCKS if "def test_" not in block]
-    assert len(programs) == 9
+    assert len(programs) == 10
     for block in programs:
         assert "import" in block, "each can be pasted by itself"
         code = block.replace("http://127.0.0.1:3001", served[0]).replace("http://127.0.0.1:3002", served[1])

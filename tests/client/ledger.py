@@ -56,7 +56,7 @@ class Ledger:
     def log(self) -> list[tuple[Record, SealedBlock]]:
         return [(record, block) for block in self.chain for record in block.records]
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Answer:  # noqa: PLR0911 - one return a route
         self.asked.append(request)
         query = request.query
         match request.path.strip("/").split("/"):
@@ -68,12 +68,28 @@ class Ledger:
                 return ok([self._shown(each, after + number) for number, (each, _) in enumerate(stretch)])
             case ["records", id]:
                 return self._found(unquote(id), query.get("block", "latest"))
+            case ["search"]:
+                return self._sought(query["text"], int(query.get("before", 10**15)), int(query["limit"]))
             case ["blocks"]:
                 first, limit = int(query["from"]), int(query["limit"])
                 return ok([block_json(block) for block in self.chain[first : first + limit]])
             case ["blocks", ref, *more]:
                 return self._one(ref, query["from"] if more else None)
         return problem(404, "no-such-path")
+
+    def _sought(self, text: str, before: int, limit: int) -> Answer:
+        """A stretch of three records."""
+        stretch = list(enumerate(self.log))[:before][::-1][:3]
+        matches: list[dict[str, Any]] = []
+        for position, (record, block) in stretch:
+            before = position
+            data = (record.data or b"").decode()
+            if text.casefold() in data.casefold():
+                where = {"index": block.index, "hash": block.hash, "timestamp": block.timestamp}
+                matches.append({"block": where, "id": record.id, "position": position, "excerpt": data})
+                if len(matches) == limit:
+                    break
+        return ok({"matches": matches, "before": before if stretch and before else None, "searched": len(stretch)})
 
     def _one(self, ref: str, old_ref: str | None) -> Answer:
         """A block, or the proof that its log begins with that of an old one."""

@@ -95,6 +95,7 @@ def test_many_are_posted_and_read_back_in_order(work: str, shell: Shell) -> None
         ids = [each.id for each in first(node, node.records(), last.position + 1)]
         assert [id for id in ids if id in {each.id for each in made}] == [each.id for each in made]
         assert node.records_of(made[0].id)[0].value == 0
+        assert [each.id for each in first(node, node.search(made[7].id.upper()))] == [made[7].id]
         with pytest.raises(IdTaken):
             node.post("other", made[0].id)
         with pytest.raises(NotFound):
@@ -123,6 +124,7 @@ def test_a_classic_node_mines_for_whoever_has_the_token(classic: str, shell: She
         block = node.mine("hello")
         assert node.block(block.hash).data == node.block("latest").data == "hello"
         assert [each.index for each in first(node, node.blocks())] == list(range(block.index + 1))
+        assert [each.excerpt for each in first(node, node.search("HELL"))][:1] == ["hello"]
         assert node.status().network.kind == "classic"
         node.add_peer("ws://127.0.0.1:1")
         assert node.peers() == []

@@ -33,6 +33,7 @@ from tallystick.cli import (
     record,
     records,
     remove_peer,
+    search,
     simulate,
     start,
     status,
@@ -133,6 +134,7 @@ app.command("mine")(mine.mine)
 app.command("post")(post.post)
 app.command("record")(record.record)
 app.command("records")(records.records)
+app.command("search")(search.search)
 app.command("prove")(prove.prove)
 app.command("check")(check.check)
 app.command("erase")(erase.erase)

@@ -16,7 +16,8 @@ import msgspec
 
 from tallystick.app.config import read_bounded, read_token
 from tallystick.cli.exits import ExitCode, Failure
-from tallystick.client import Client, requests
+from tallystick.client import Client, flows, requests
+from tallystick.client.answers import Matches
 from tallystick.client.connection import ANSWER_TIMEOUT_S, checked_url, trust
 from tallystick.client.errors import (
     ClientError,
@@ -69,6 +70,16 @@ class Node:
     def get(self, path: str, **query: int | str) -> bytes:
         """The body of a successful GET."""
         return self._ask("GET", path, query={name: str(value) for name, value in query.items()})
+
+    def search(self, text: str, before: int | None, limit: int) -> Matches:
+        """What one stretch of a search came to."""
+        try:
+            answer = self._client.exchange(flows.search_request(text, before, limit))
+            return flows.matches(requests.accepted(answer), before)
+        except Misuse as error:
+            raise Failure(ExitCode.USAGE, f"{error}.") from error
+        except ClientError as error:
+            self._fail(error)
 
     def post(self, path: str, body: object) -> bytes:
         """The body of a successful POST of a JSON object."""

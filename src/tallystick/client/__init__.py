@@ -24,6 +24,7 @@ The command line uses the same answers, proofs and shell. Nothing here loads the
 from tallystick.client.answers import (
     Block,
     BlockHeader,
+    Match,
     Peer,
     Receipt,
     Record,
@@ -64,6 +65,7 @@ __all__ = [
     "Event",
     "IdTaken",
     "LedgerHandler",
+    "Match",
     "Misuse",
     "NewRecord",
     "NotFound",

@@ -7,6 +7,7 @@ that are not known are ignored.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -149,6 +150,44 @@ class Block(msgspec.Struct, frozen=True):
     def size_bytes(self) -> int:
         """Bytes of what it holds."""
         return len((self.data or "").encode()) + sum(len(bytes(record.data)) for record in self.records or ())
+
+
+class Match(msgspec.Struct, frozen=True):
+    """Where a text was found."""
+
+    block: BlockHeader
+    excerpt: str
+    """Up to 160 characters around it."""
+
+    id: str | None = None
+    position: Count | None = None
+    """Of the record, and its place in the log; None in a classic network."""
+
+    @property
+    def place(self) -> int:
+        """What a search that goes on below this one counts in: the position, or else the block's index."""
+        return self.block.index if self.position is None else self.position
+
+
+class Matches(msgspec.Struct, frozen=True):
+    """What was found in one stretch of the ledger."""
+
+    matches: list[Match]
+    """Newest first."""
+
+    before: Count | None
+    """Where to go on; None when nothing is left."""
+
+    searched: Count
+    """Blocks or records that were looked through."""
+
+    def is_below(self, before: int | None) -> bool:
+        """Does it go on below that place, ever further down? Else whoever follows it may walk in a circle."""
+        places = [] if before is None else [before]
+        places += [each.place for each in self.matches]
+        if self.before is not None:
+            places.append(self.before - bool(self.matches))  # the last match is looked at already
+        return all(lower < upper for upper, lower in pairwise(places))
 
 
 class Fork(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tallystick.client.answers import Block, Receipt, Status, StoredRecord
+from tallystick.client.answers import Block, Match, Receipt, Status, StoredRecord
 from tallystick.client.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, DEFAULT_URL, Connection, Reading, Trust
 from tallystick.client.errors import ClientError, Unreachable
 from tallystick.client.events import Event
@@ -98,6 +98,9 @@ class AsyncClient:
 
     def blocks(self, after: int = -1, *, follow: bool = False) -> AsyncIterator[Block]:
         return self._walk(self._core.blocks(after, follow=follow))
+
+    def search(self, text: str, before: int | None = None) -> AsyncIterator[Match]:
+        return self._walk(self._core.search(text, before))
 
     def events(
         self,

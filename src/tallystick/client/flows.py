@@ -27,7 +27,7 @@ import msgspec
 import uuid_utils
 
 from tallystick.client import proofs
-from tallystick.client.answers import Block, Done, Posted, Receipt, Records, Status, StoredRecord
+from tallystick.client.answers import Block, Done, Match, Matches, Posted, Receipt, Records, Status, StoredRecord
 from tallystick.client.errors import BranchSwitched, ClientError, Misuse, NotProven, NotYet, Unreadable
 from tallystick.client.proofs import Proven, check_block, check_data, trusted_hash
 from tallystick.client.requests import SHORT_BYTES_MAX, Answer, Request, accepted, decoded
@@ -254,6 +254,16 @@ class Core:
             else:
                 return
 
+    def search(self, text: str, before: int | None) -> Course[Match]:
+        """Where a text stands on the best chain, newest first, from below the place `before` down to the beginning."""
+        while True:
+            page = yield from self.asked(search_request(text, before), partial(matches, before=before))
+            if page.matches:
+                yield Items(page.matches)
+            if page.before is None:
+                return
+            before = page.before
+
     def _next_records(self, first: int, last_hash: str | None) -> Flow[list[StoredRecord] | None]:
         """A page that begins at `first`; None when the record before it is no longer in the block of that hash."""
         if last_hash is None:
@@ -350,6 +360,14 @@ def _bodies(records: Iterable[NewRecord]) -> Iterator[tuple[list[str], bytes]]:
         yield ids, b"[%b]" % b",".join(parts)
 
 
+def search_request(text: str, before: int | None, limit: int = LIMITS.search_matches) -> Request:
+    """The question for a stretch of a search. Raises Misuse."""
+    query = {"text": _text(text), "limit": str(limit)}
+    if before is not None:
+        query["before"] = str(_index(before))
+    return Request("GET", "/search", query, most_bytes=SHORT_BYTES_MAX)
+
+
 def _id(id: str) -> str:
     """An id that a record can have. Raises Misuse: others would lead elsewhere."""
     try:
@@ -430,6 +448,14 @@ def _record_page(body: bytes, first: int, limit: int) -> list[StoredRecord]:
     for each in page:
         _hash_of(each)
         check_data(each)
+    return page
+
+
+def matches(body: bytes, before: int | None) -> Matches:
+    """What one stretch of a search below the place `before` came to. Raises Unreadable."""
+    page = decoded(body, Matches)
+    if not page.is_below(before):
+        raise Unreadable("a search that goes down the ledger does not get further down")
     return page
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from tallystick.client.answers import Block, Receipt, Status, StoredRecord
+from tallystick.client.answers import Block, Match, Receipt, Status, StoredRecord
 from tallystick.client.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, DEFAULT_URL, Connection, Reading, Trust
 from tallystick.client.errors import ClientError, Unreachable
 from tallystick.client.events import Event
@@ -137,6 +137,16 @@ class Client:
         """Blocks of the best chain behind the index `after`, read in pages as you go; each is checked against its hash,
         and follows from the one before. `follow` and errors as with `records`."""
         return self._walk(self._core.blocks(after, follow=follow))
+
+    def search(self, text: str, before: int | None = None) -> Iterator[Match]:
+        """Where a text of up to 100 characters stands on the best chain, without regard to case, newest first: in the
+        data of blocks in a classic network, else in data and ids of records.
+
+        The node looks through a stretch each time, as you go, so the next match may take a while; after the last one
+        all of the chain was looked through. To go on some other time, give the `place` of the last match as `before`.
+        What is found is what the node says: look at the block or record itself to have it checked.
+        """
+        return self._walk(self._core.search(text, before))
 
     def events(
         self,
