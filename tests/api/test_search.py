@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -344,4 +343,4 @@ def test_after_a_reorg_to_a_shorter_log_what_stayed_is_found_once() -> None:
 def test_limits_hold_together() -> None:
     assert LIMITS.search_matches_first <= LIMITS.search_matches
     assert LIMITS.search_slice_rows <= LIMITS.search_rows
-    assert math.ceil(LIMITS.search_rows / LIMITS.search_slice_rows) == 20
+    assert LIMITS.search_slice_characters <= LIMITS.search_stretch_characters

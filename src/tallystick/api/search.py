@@ -2,7 +2,7 @@
 
 There is no index, so a search is a walk through the ledger, and that may be long. So each request goes a bounded
 stretch and says where to go on; whoever asks shows how far it is, and stops when it has enough. Requests take turns:
-one walks at a time, a slice of a few milliseconds, and between two slices the node does everything else that waits.
+one walks at a time, a slice of about a millisecond, and between two slices the node does everything else that waits.
 
 A place on the chain is an index, or a position in the log. What stays on the chain stays at its place whatever joins or
 leaves above it, so whoever goes on below `before` meets it once.
@@ -81,7 +81,7 @@ class Walk:
         self._matches: list[dict[str, object]] = []
 
     def slices(self) -> Iterator[None]:
-        """Walk; after each step of a few milliseconds others may have their turn. Raises Refusal when the node stops
+        """Walk; after each step of about a millisecond others may have their turn. Raises Refusal when the node stops
         meanwhile."""
         limits = self._desk.limits
         while self._before is not None:

@@ -452,9 +452,10 @@ class Limits:
     """One request looks through so many blocks or records, or to the one that brings their texts to so many characters:
     70 to 100 ms of work, most of it taking rows from the store."""
 
-    search_slice_rows: int = 1_000
-    search_slice_characters: int = 256 * KIB
-    """Of these so many at a time, in a few milliseconds, before others have their turn."""
+    search_slice_rows: int = 250
+    search_slice_characters: int = 64 * KIB
+    """Of these so many at a time, in a millisecond, before others have their turn. To answer a post takes several turns
+    of the event loop, and while somebody searches each waits for a slice."""
 
     searches: int = 64
     """Requests that search, all but one of which wait: there is one block of `message_bytes` in memory for them all."""
