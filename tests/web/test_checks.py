@@ -208,6 +208,31 @@ def test_what_the_node_refuses_breaks_the_same_rule_here(modules: Modules, forge
     assert str(violation.value.rule) in broken(checks)
 
 
+def test_blocks_that_fit_together_and_still_break_a_rule(modules: Modules) -> None:
+    """Each is hashed anew, so that nothing but that rule is broken, whatever else cannot be judged."""
+    short = {**example.BLOCK_1_JSON, "log_size": 1}
+    both = copy.deepcopy(example.BLOCK_1_JSON)
+    both["records"][0]["erased"] = False  # type: ignore[index]
+    long = {**example.BLOCK_1_JSON, "records": [{"id": "a" * 129, "commit": "A" * 43, "erased": True}]}
+    cases: list[tuple[str, Any]] = [
+        ("timestamp-has-ten-digits", {**BOOK_BLOCK, "timestamp": 10**10}),
+        ("timestamp-has-ten-digits", {**BOOK_BLOCK, "timestamp": 10**9 - 1}),
+        ("log-matches-records", short),
+        ("commitment-matches-data", both),
+        ("entry-is-well-formed", long),
+    ]
+    again = modules.run("return Promise.all(given.map(checks.rehash))", [block for _, block in cases])
+    for (rule, _), checks in zip(cases, blocks_checked(modules, [[block] for block in again]), strict=True):
+        assert rule in broken(checks) <= {rule, "seal-holds", "body-matches-header"}
+
+
+def test_data_of_the_book_is_a_text(modules: Modules) -> None:
+    """Or 7 and "7" would have one hash."""
+    hash = block_hash(1, CLASSIC_GENESIS.hash, 1_700_000_000, "7")
+    text, number = blocks_checked(modules, [[{**BOOK_BLOCK, "hash": hash, "data": data}] for data in ("7", 7)])
+    assert (broken(text), broken(number)) == (set(), {"hash-matches-content"})
+
+
 def test_every_rule_of_the_format_is_judged_or_said_not_to_be(modules: Modules) -> None:
     text = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
     table = text.partition("## When a block is valid")[2].partition("\n## ")[0]
@@ -357,6 +382,19 @@ def test_logs_of_all_sizes_are_linked_and_no_other(modules: Modules) -> None:
         else:
             assert not broken(checks)
     assert msgspec.to_builtins(LINK)["format"] == links[0]["format"]
+
+
+@pytest.mark.parametrize("old", [3, 4])
+def test_a_link_leads_to_both_roots(modules: Modules, old: int) -> None:
+    """Whichever of them is another, and though nobody is trusted."""
+    link = msgspec.to_builtins(linked(old, 7))
+    for name_ in ("old_header", "header"):
+        text = link[name_]
+        changed = {**link, name_: text[:120] + ("00" if text[120:122] != "00" else "01") + text[122:]}
+        with pytest.raises(ProofError):
+            check_consistency(msgspec.convert(changed, ConsistencyProof))
+        (checks,) = links_checked(modules, [[changed]])
+        assert broken(checks) == {"path-leads-to-both-roots"}
 
 
 # --- the lab ----------------------------------------------------------------------------------------
