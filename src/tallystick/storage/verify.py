@@ -28,11 +28,16 @@ from tallystick.storage.hash_index import IndexFile
 from tallystick.storage.rows import size_of
 from tallystick.storage.schema import SCHEMA_VERSION, check_is_ours, read_count, read_meta, version_of
 from tallystick.storage.side import DATA
-from tallystick.storage.verify_chain import Check, Progress, TextCheck, check_chain, inconsistent
+from tallystick.storage.verify_ahead import checked_ahead
+from tallystick.storage.verify_chain import Check, End, Progress, TextCheck, check_chain, inconsistent, tip_index
 from tallystick.storage.verify_records import RecordCheck
 
 SAMPLE_EVERY: Final = 16
 """Of the hash index one entry in so many is looked up. A damaged page holds hundreds and will not hide."""
+
+
+AT_ONCE: Final = 500
+"""Entries that are looked up by one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,14 @@ def verify(path: Path, network: Network, *, thorough: bool = False, progress: Pr
     ledger = Database.open_to_look(folder.ledger)
     try:
         check_is_ours(ledger, network)
-        kind: Check = RecordCheck(ledger, network) if bodies_of(network).hold_records else TextCheck(ledger, network)
-        last, tip = check_chain(ledger, kind, progress or _silent)  # first, for it can name the block
+        tell = progress or _silent
+        ahead: list[End] = []
+        if bodies_of(network).hold_records:
+            kind: Check = RecordCheck(ledger, network)
+        else:
+            kind = TextCheck(ledger, network)
+            ahead = checked_ahead(folder.ledger, network, tip_index(ledger), tell)
+        last, tip = check_chain(ledger, kind, tell, ahead)  # first, for it can name the block
         if thorough:
             ledger.check_pages()
         with ledger.snapshot():
@@ -184,15 +195,25 @@ def _check_index(folder: DataFolder, ledger: Database, step: int, *, pages: bool
 
 
 def _first_missing(ledger: Database, file: IndexFile, step: int) -> int | None:
-    for index in range(0, read_count(ledger, "indexed_to") + 1, step):
-        row = ledger.one("SELECT hash FROM blocks WHERE idx = ?", (index,))
-        if row is None or file.holds(row[0], index):
-            continue
-        # Branches may have been switched since; then the index is not said to know this block any more.
-        still = ledger.one("SELECT hash FROM blocks WHERE idx = ?", (index,)) == row
-        if still and index <= read_count(ledger, "indexed_to"):
-            return index
+    for first in range(0, read_count(ledger, "indexed_to") + 1, step * AT_ONCE):
+        sample = _sample(ledger, first, step)
+        hashes = dict(sample)
+        for index in file.missing(sample) if sample else ():
+            # Branches may have been switched since; then the index is not said to know this block any more.
+            still = ledger.one("SELECT hash FROM blocks WHERE idx = ?", (index,)) == (hashes[index],)
+            if still and index <= read_count(ledger, "indexed_to"):
+                return index
     return None
+
+
+def _sample(ledger: Database, first: int, step: int) -> list[tuple[int, bytes]]:
+    """Index and hash of every `step`th block from `first` on, of so many as are looked up at once and are indexed."""
+    end = min(first + step * AT_ONCE, read_count(ledger, "indexed_to") + 1)
+    return ledger.all(
+        """WITH RECURSIVE sample (idx) AS (VALUES (?1) UNION ALL SELECT idx + ?2 FROM sample WHERE idx + ?2 < ?3)
+           SELECT b.idx, b.hash FROM sample CROSS JOIN blocks b ON b.idx = sample.idx WHERE b.idx < ?3""",
+        (first, step, end),
+    )
 
 
 def _drop_index(folder: DataFolder) -> str:

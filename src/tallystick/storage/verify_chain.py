@@ -6,7 +6,7 @@ is another one by now, branches were switched in between, and the check goes bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple, NoReturn, Protocol
@@ -55,23 +55,39 @@ class Check(Protocol):
         """Check what is held beside the rows. Raises StoreCorruptError."""
 
 
-def check_chain(ledger: Database, check: Check, progress: Progress) -> tuple[int, bytes]:
-    """Index and hash of the tip, once every block up to it is found sound. Raises StoreCorruptError."""
-    ends: list[End] = []
+def check_chain(ledger: Database, check: Check, progress: Progress, checked: Sequence[End] = ()) -> tuple[int, bytes]:
+    """Index and hash of the tip, once every block up to it is found sound; those up to the last of `checked` were, and
+    these are the ends of stretches of them. Raises StoreCorruptError."""
+    ends = list(checked)
     while True:
         end = ends[-1] if ends else End(-1, b"", None)
-        with ledger.each(
-            "SELECT idx, hash, timestamp, data FROM blocks WHERE idx >= ? ORDER BY idx LIMIT ?",
-            (end.index, PAGE_BLOCKS + 1),
-        ) as rows:
-            if ends and not _still_stands(rows, end):
-                ends.pop()
-                continue
-            after = check.page(rows, end)
-        if after.index == end.index:
+        after = read_page(ledger, check, end, PAGE_BLOCKS)
+        if after is None:
+            ends.pop()
+        elif after.index == end.index:
             return after.index, after.key
-        ends.append(after)
-        progress(after.index + 1, max(int(ledger.one("SELECT max(idx) FROM blocks")[0]), after.index) + 1)
+        else:
+            ends.append(after)
+            progress(after.index + 1, max(tip_index(ledger), after.index) + 1)
+
+
+def tip_index(ledger: Database) -> int:
+    """Index of the last block, as far as it can be told."""
+    (index,) = ledger.one("SELECT max(idx) FROM blocks")
+    return index if isinstance(index, int) else 0
+
+
+def read_page(ledger: Database, check: Check, end: End, count: int) -> End | None:
+    """The last of up to `count` blocks behind `end`, once they are found sound; None if `end` is not there any more.
+    Raises StoreCorruptError."""
+    is_first = end.index < 0
+    with ledger.each(
+        "SELECT idx, hash, timestamp, data FROM blocks WHERE idx >= ? ORDER BY idx LIMIT ?",
+        (end.index, count if is_first else count + 1),
+    ) as rows:
+        if not is_first and not _still_stands(rows, end):
+            return None
+        return check.page(rows, end)
 
 
 def _still_stands(rows: Iterator[Row], end: End) -> bool:
