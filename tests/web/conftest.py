@@ -7,6 +7,7 @@ So the browser lives as long as tests of this folder run, and no longer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,14 @@ def guard() -> Guard:
 
 
 @pytest.fixture
-def context(browser: Browser, guard: Guard) -> Iterator[BrowserContext]:
+def opened() -> Iterator[ExitStack]:
+    """Nodes of this test alone: `opened.enter_context(one_node())`. They end after its pages, which would miss them."""
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def context(browser: Browser, guard: Guard, opened: ExitStack) -> Iterator[BrowserContext]:  # noqa: ARG001 - ends first
     with guarded(browser, guard) as context:
         yield context
 

@@ -49,9 +49,9 @@ export function fill(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter(isShown).map(shown));
 }
 
-/** Foreign text with everything unseen made visible. */
+/** Foreign text with everything unseen made visible. What should be a text and is none is shown as one. */
 export function visible(text) {
-  return text.replace(UNSEEN, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
+  return String(text).replace(UNSEEN, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
 }
 
 /** Say something to whoever cannot see what changed. */

@@ -44,7 +44,7 @@ async function go() {
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     fill(main, h("h1", {}, "That did not work"), notice(error));
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof Problem)) reportError(error);
   }
   main.removeAttribute("aria-busy");
   const title = main.querySelector("h1")?.textContent ?? "Tallystick";

@@ -177,6 +177,25 @@ export function pause(milliseconds, signal) {
   });
 }
 
+/** `act`, one at a time. Whoever asks for it meanwhile gets it once more, so what is seen last is how things are. */
+export function inTurn(act) {
+  let isDue = false;
+  let isActing = false;
+  return async () => {
+    isDue = true;
+    if (isActing) return;
+    isActing = true;
+    try {
+      while (isDue) {
+        isDue = false;
+        await act();
+      }
+    } finally {
+      isActing = false;
+    }
+  };
+}
+
 /** Do something now, and every so often while the page is looked at, until `signal` ends it. */
 export async function repeat(milliseconds, signal, act) {
   while (!signal.aborted) {

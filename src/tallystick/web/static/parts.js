@@ -95,7 +95,8 @@ export function table(caption, columns, rows) {
 const TEXT_MOST = 20_000;
 
 /** Foreign text as it stands, its beginning if it is very long. */
-export function dataText(text) {
+export function dataText(given) {
+  const text = String(given);
   const block = h("pre", { class: "data", tabindex: "0", dir: "auto" });
   if (text.length <= TEXT_MOST) {
     fill(block, visible(text));

@@ -43,6 +43,18 @@ export async function checkProof(proof, { trusted = null } = {}) {
 }
 
 /**
+ * The same steps for a record that a node shows, and before them whether the proof is of what it shows.
+ * @param {object} record as the API shows it
+ * @param {unknown} proof of it
+ * @param {{id: string, network: string, trusted?: string | null}} by the id that was asked for, the network's, and the hash
+ * @returns {Promise<import("./verdict.js").Check[]>}
+ */
+export async function checkRecordProof(record, proof, { id, network, trusted = null }) {
+  const steps = await checkProof(proof, { trusted });
+  return [await judge("proof-is-of-what-is-shown", () => checkShown(record, proof, id, network)), ...steps];
+}
+
+/**
  * The steps of a proof that the log of one block begins with the log of another.
  * @param {unknown} proof the document
  * @param {string | null} [oldHash] of the block whose log is the shorter one, from somebody you trust
@@ -158,6 +170,24 @@ async function checkCommitment(proof) {
   }
   const computed = await commitment(saltOf(proof), dataOf(proof));
   return compares("Salt and data were hashed, and compared with the commit in the entry.", computed, commit);
+}
+
+/** A proof that holds says nothing of what stands beside it, unless that is the same. */
+function checkShown(record, proof, id, network) {
+  const entry = readEntry(member(proof, "entry"));
+  const pairs = [
+    ["id", entry.id, id],
+    ["id", entry.id, member(record, "id")],
+    ["commit", entry.commit, member(record, "commit")],
+    ["salt", saltOf(proof), saltOf(record)],
+    ["position", member(proof, "position"), member(record, "position")],
+    ["network", network, member(proof, "network")],
+  ];
+  const wrong = pairs.find(([, proven, said]) => proven !== said);
+  if (wrong) return compares(`The ${wrong[0]} that is shown was compared with that of the proof.`, wrong[1], wrong[2]);
+  if (member(record, "data") === undefined && saltOf(proof) !== null) return fails("The data is not shown, and is there.");
+  if (canonical(dataOf(proof)) !== canonical(dataOf(record))) return fails("The data that is shown is not that of the proof.");
+  return holds("Id, data and position that are shown here are those of the proof.");
 }
 
 async function checkInclusion(proof, { fields }) {

@@ -38,7 +38,7 @@ export async function showBlock(ref, network, signal) {
       notches(block.hash, "right"),
     ),
     h("h2", {}, "Checked here"),
-    checksOf(blockChecks(block, parent, { network: network.id, ask: (path) => ask(path, { signal }) })),
+    checksOf(blockChecks(block, parent, { network, ref, ask: (path) => ask(path, { signal }) })),
     "records" in block ? recordsOf(block) : [h("h2", {}, "Data"), dataText(block.data)],
     h(
       "p",
@@ -89,7 +89,7 @@ function neighbours(block, tip, isOrphaned) {
 }
 
 function recordsOf(block) {
-  const { records } = block;
+  const records = Array.isArray(block.records) ? block.records.filter(Boolean) : []; // what else there is, checks tell
   const place = h("div", {});
   let count = 0;
   const more = h("button", { type: "button" }, "Show more");

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../dom.js";
 import { counted, number, short } from "../format.js";
-import { ask, follow, Problem } from "../node.js";
+import { ask, follow, inTurn, Problem } from "../node.js";
 import { notches } from "../notches.js";
 import { blockLink, excerpt, notice, recordLink, timeOf } from "../parts.js";
 
@@ -13,13 +13,11 @@ const RECORDS_MOST = 10;
 
 export async function show({ signal }) {
   const place = h("div", {});
-  const draw = async () => fill(place, await branches(signal));
+  const draw = inTurn(async () => fill(place, await branches(signal)));
   await draw();
-  const changed = (kind) => {
-    if (kind === "reorg" || kind === "reset")
-      draw().catch((error) => error instanceof Problem || Promise.reject(error));
-  };
-  follow({ types: ["reorg"], signal }, changed).catch((error) => fill(place, notice(error)));
+  const changed = () =>
+    draw().catch((error) => error instanceof Problem || error.name === "AbortError" || Promise.reject(error));
+  follow({ types: ["reorg"], signal }, changed, (isThere) => isThere && changed()).catch((error) => fill(place, notice(error)));
   return [
     h("h1", {}, "Forks"),
     h(

@@ -2,7 +2,7 @@
 
 import { announce, fill, h, visible } from "../dom.js";
 import { counted, number, short } from "../format.js";
-import { ask, follow, Problem } from "../node.js";
+import { ask, follow, inTurn, Problem } from "../node.js";
 import { blockLink, notice, recordLink } from "../parts.js";
 
 /** How many confirmations are drawn; it goes on after them. */
@@ -113,10 +113,7 @@ function journeyOf(title, signal, look) {
   const said = h("p", { class: "dim", role: "status" });
   const ended = new AbortController();
   signal.addEventListener("abort", () => ended.abort(), { once: true });
-  let isLooking = false;
-  const update = async () => {
-    if (isLooking) return;
-    isLooking = true;
+  const update = inTurn(async () => {
     try {
       const { block, confirmations, note } = await look();
       draw(stations, block, confirmations);
@@ -125,12 +122,10 @@ function journeyOf(title, signal, look) {
     } catch (error) {
       if (error instanceof Problem) fill(said, visible(error.message));
       else if (error.name !== "AbortError") throw error;
-    } finally {
-      isLooking = false;
     }
-  };
+  });
   draw(stations, null, 0);
-  follow({ types: ["block", "reorg"], signal: ended.signal }, update, update);
+  follow({ types: ["block", "reorg"], signal: ended.signal }, update, (isThere) => isThere && update());
   return h("article", { class: "journey" }, h("h2", {}, title), stations, said);
 }
 

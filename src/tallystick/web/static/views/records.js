@@ -2,8 +2,8 @@
 
 import { fill, h, visible } from "../dom.js";
 import { number, short, when } from "../format.js";
-import { checkProof } from "../ledger/proofs.js";
-import { ask, follow, Problem } from "../node.js";
+import { checkRecordProof } from "../ledger/proofs.js";
+import { ask, follow, inTurn, Problem } from "../node.js";
 import { blockLink, checkList, excerpt, facts, hashText, notice, recordData, recordLink, table } from "../parts.js";
 
 const PAGE = 50;
@@ -21,7 +21,7 @@ export async function show({ rest, parameters, network, signal }) {
       ),
     ];
   }
-  return rest.length && rest[0] ? showRecord(rest[0], signal) : showLog(parameters, signal);
+  return rest.length && rest[0] ? showRecord(rest[0], network, signal) : showLog(parameters, signal);
 }
 
 // --- the log --------------------------------------------------------------------------------------
@@ -74,34 +74,47 @@ function dataOf(record) {
 
 // --- one record -----------------------------------------------------------------------------------
 
-async function showRecord(id, signal) {
+async function showRecord(id, network, signal) {
   const path = `/records/${encodeURIComponent(id)}`;
   const place = h("div", {});
-  const draw = async () =>
-    fill(
-      place,
-      (await ask(path, { signal })).records.map((record) => recordPart(record, path, signal)),
-    );
+  let drawn = "";
+  const draw = async () => {
+    const { records } = await ask(path, { signal });
+    const wanted = JSON.stringify(records, withoutDepth);
+    if (wanted === drawn) updateDepth(place, records);
+    else if (!place.contains(document.activeElement)) {
+      drawn = wanted; // unless somebody is about to use what is there
+      fill(
+        place,
+        records.map((record) => recordPart(record, { id, network, path, signal })),
+      );
+    }
+  };
   await draw();
   keepCurrent(draw, place, signal);
   return [h("h1", {}, "Record ", h("bdi", {}, visible(id))), place];
 }
 
-/** Draw it anew when blocks come or go, unless somebody is about to use what is there. */
+/** What every block changes is left out: whatever was typed and checked on the page stays. */
+function withoutDepth(name, value) {
+  return name === "confirmations" || name === "proof" ? undefined : value;
+}
+
+function updateDepth(place, records) {
+  const depths = records.map(({ confirmations }) => confirmations).filter((depth) => depth !== null);
+  place.querySelectorAll(".depth").forEach((part, at) => fill(part, number(depths[at])));
+}
+
+/** Draw it anew when blocks come or go, and when the node is there again. */
 function keepCurrent(draw, place, signal) {
-  let isDrawing = false;
-  const changed = async () => {
-    if (isDrawing || place.contains(document.activeElement)) return;
-    isDrawing = true;
+  const changed = inTurn(async () => {
     try {
       await draw();
     } catch (error) {
       if (!(error instanceof Problem) && error.name !== "AbortError") throw error;
-    } finally {
-      isDrawing = false;
     }
-  };
-  follow({ types: ["block", "reorg"], signal }, changed).catch((error) => fill(place, notice(error)));
+  });
+  follow({ types: ["block", "reorg"], signal }, changed, (isThere) => isThere && changed()).catch((error) => fill(place, notice(error)));
 }
 
 const STATES = {
@@ -110,7 +123,7 @@ const STATES = {
   aside: "Aside: only blocks that are not on the best chain hold it.",
 };
 
-function recordPart(record, path, signal) {
+function recordPart(record, asked) {
   const { block } = record;
   return h(
     "article",
@@ -123,19 +136,19 @@ function recordPart(record, path, signal) {
       ],
       ["Time", block && when(new Date(block.timestamp))],
       ["Position in the log", record.position === null ? null : number(record.position)],
-      ["Confirmations", record.confirmations === null ? null : number(record.confirmations)],
+      ["Confirmations", record.confirmations === null ? null : h("span", { class: "depth" }, number(record.confirmations))],
       ["Commitment", h("code", {}, record.commit)],
     ]),
     h("h2", {}, "Data"),
     recordData(record),
     h("h2", {}, "Proof"),
     record.proof
-      ? proofPart(record, path, signal)
+      ? proofPart(record, asked)
       : h("p", { class: "dim" }, "There is one as soon as the record is in a block."),
   );
 }
 
-function proofPart(record, path, signal) {
+function proofPart(record, { id, network, path, signal }) {
   const { proof } = record;
   const place = h("div", { "aria-live": "polite" });
   const input = h("input", {
@@ -148,7 +161,7 @@ function proofPart(record, path, signal) {
   });
   const check = async (checked, trusted) => {
     const begun = performance.now();
-    const checks = await checkProof(checked, { trusted });
+    const checks = await checkRecordProof(record, checked, { id, network: network.id, trusted });
     fill(place, checkList(checks, performance.now() - begun));
   };
   const recheck = async (event) => {
