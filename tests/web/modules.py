@@ -11,7 +11,19 @@ from playwright.sync_api import Browser, Page
 
 from tests.web.browsing import Guard, guarded
 
-NAMES: Final = ("bytes", "canonical", "checks", "classic", "hash", "log", "record", "sealed")
+NAMES: Final = (
+    "bytes",
+    "canonical",
+    "checks",
+    "classic",
+    "frontier",
+    "hash",
+    "log",
+    "record",
+    "sealed",
+    "tamper",
+    "whole",
+)
 
 
 class Modules:

@@ -2,6 +2,7 @@
 
 import { announce, fill, h, visible } from "../dom.js";
 import { compact, counted, dated, number, short, spell } from "../format.js";
+import { EMPTY } from "../ledger/frontier.js";
 import { expectedHashes, sealOf } from "../ledger/sealed.js";
 import { judged, rewritten, sealed } from "../ledger/tamper.js";
 import { edgeOf } from "../ledger/whole.js";
@@ -33,10 +34,12 @@ function orNull(error) {
   throw error;
 }
 
-/** The log's edge before the first block. Blocks without records do not change it, so that of the first with some will do. */
+/** The log's edge before the first block: of no entries before the genesis block. Blocks without records do not change it,
+ * so that of the first with some will do. No proof leads to a block beside the best chain. */
 async function edgeBehind(blocks, parent, signal) {
+  if (blocks[0].index === 0) return EMPTY;
   const first = blocks.find((block) => block.records.length);
-  if (first === undefined || parent === null) return null;
+  if (first === undefined || parent === null || first.orphaned) return null;
   return edgeOf(first, (path) => ask(path, { signal })).catch(orNull);
 }
 
