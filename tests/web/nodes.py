@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from http.client import HTTPConnection
 from typing import Any, Final
@@ -87,3 +88,8 @@ def said(url: str, method: str = "GET", body: object = None) -> tuple[int, Any]:
         return answer.status, json.loads(answer.read())
     finally:
         connection.close()
+
+
+def renewed(**changes: int) -> Limits:
+    """Limits of which some are others."""
+    return replace(LIMITS, **changes)

@@ -28,10 +28,12 @@ class Overview {
   );
   #live = h("p", { class: "live", role: "status" }, "Connecting…");
   #status;
+  #newsFrom;
   #signal;
 
   constructor(network, status, signal) {
     this.#status = status;
+    this.#newsFrom = status.tip.index;
     this.#signal = signal;
     this.content = [
       h("h1", {}, h("bdi", {}, visible(network.name)), " ", h("small", {}, `a ${network.kind} network`)),
@@ -65,7 +67,7 @@ class Overview {
 
   #told = (kind, data) => {
     if (kind === "block") {
-      const isNews = data.index > this.#status.tip.index;
+      const isNews = data.index > this.#newsFrom; // before that it was there when the page was opened
       this.#chain.add(data);
       if (isNews)
         this.#note(
@@ -75,6 +77,7 @@ class Overview {
         );
     } else if (kind === "reorg") {
       this.#chain.cut(data.fork.index);
+      this.#newsFrom = Math.min(this.#newsFrom, data.fork.index);
       this.#lookForForks();
       this.#note(
         h("strong", {}, "Reorg: "),
@@ -85,6 +88,7 @@ class Overview {
       );
     } else if (kind === "reset") {
       this.#chain.cut(-1);
+      this.#newsFrom = data.index;
       this.#chain.add({ ...data, records: null });
     } else if (kind === "peer") {
       this.#note(`Peer ${visible(data.address)} `, data.state === "connected" ? "is connected" : "is gone");
