@@ -135,6 +135,9 @@ def test_a_true_proof_settles_the_log_of_a_block(modules: Modules) -> None:
     assert set(found.values()) == {True}
 
 
+NO_RECORDS: Final[list[Any]] = [[], None, 7, [None], [{}], [{"commit": None}], "text", [[]]]
+
+
 def test_no_answer_of_a_node_throws_or_is_believed(modules: Modules) -> None:
     """A hash beside the path on its right is of entries that come later: it is not looked at."""
     path, other = true_path(), "0" * 64
@@ -144,9 +147,9 @@ def test_no_answer_of_a_node_throws_or_is_believed(modules: Modules) -> None:
     wrong: list[Any] = [
         *(answer_of([*path[:at], other, *path[at + 1 :]]) for at in lefts),
         *(answer_of(path, position) for position in (0, -1, 10**9, None, "5", 1.5)),
-        *(answer_of(odd) for odd in ([], [other], [*path, other], [None], ["xyz"], [1], [other] * 10_000)),
-        *(answer_of(odd) for odd in (None, 7, "text", {}, {"length": 3})),
-        *({"records": odd} for odd in ([], None, 7, [None], [{}], [{"commit": None}], "text", [[]])),
+        *map(answer_of, ([], [other], [*path, other], [None], ["xyz"], [1], [other] * 10_000)),
+        *map(answer_of, (None, 7, "text", {}, {"length": 3})),
+        *({"records": odd} for odd in NO_RECORDS),
         *(None, 7, "text", [], {}),
     ]
     for answer, found in zip(wrong, modules.run(WHOLE, [[*PAIR, each] for each in wrong]), strict=True):

@@ -7,6 +7,8 @@ import { blockLink, notice, recordLink } from "../parts.js";
 
 /** How many confirmations are drawn; it goes on after them. */
 const CONFIRMED = 6;
+/** So often a block that was removed is looked for where it was mined again, before the next event. */
+const AGAIN_MOST = 8;
 
 export async function show({ network, signal }) {
   const isClassic = network.kind === "classic";
@@ -96,9 +98,12 @@ async function postBlock(text, signal) {
   const block = await ask("/mineBlock", { method: "POST", body: { data: text }, signal });
   let { hash } = block;
   return journeyOf(["Block ", blockLink(hash, short(hash))], signal, async () => {
-    const [found, tip] = await Promise.all([ask(`/blocks/${hash}`, { signal }), ask("/blocks/latest", { signal })]);
-    if (!found.orphaned) return { block: found, confirmations: tip.index - found.index + 1, note: null };
-    hash = found.mined_again_as ?? hash;
+    for (let times = 0; times < AGAIN_MOST; times += 1) {
+      const [found, tip] = await Promise.all([ask(`/blocks/${hash}`, { signal }), ask("/blocks/latest", { signal })]);
+      if (!found.orphaned) return { block: found, confirmations: tip.index - found.index + 1, note: null };
+      if (!found.mined_again_as) break;
+      hash = found.mined_again_as;
+    }
     return {
       block: null,
       confirmations: 0,
