@@ -121,8 +121,7 @@ FAULTS = {
     *range(1, 55),
     *range(56, 64),
     *range(65, 84),
-    *range(99, 121),
-    *range(122, 125),
+    *range(99, 125),
 }
 """Rows of the catalogue of faults and attacks that concern this version."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -31,7 +32,7 @@ def arrived(page: Page) -> None:
 def turn(page: Page, path: str) -> None:
     """Go to another page of the same document, as a link does: quicker than `visit`. It may be the same page anew."""
     _mark(page)
-    page.evaluate("(path) => { location.hash = `#${path}?${Math.random()}` }", path)
+    page.evaluate("(path) => { location.hash = `#${path}${path.includes('?') ? '&' : '?'}${Math.random()}` }", path)
     _turned(page)
 
 
@@ -69,7 +70,7 @@ def summary(page: Page) -> str:
     return page.locator(".checks .summary strong").inner_text()
 
 
-def altered(page: Page, pattern: str, change: Callable[[str, Any], Any]) -> None:
+def altered(page: Page, pattern: str | re.Pattern[str], change: Callable[[str, Any], Any]) -> None:
     """The node's answers to these paths get to the page changed: `change` is given path and JSON value."""
 
     def answer(route: Route) -> None:

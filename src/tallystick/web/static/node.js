@@ -48,11 +48,15 @@ export async function request(path, options) {
   }
 }
 
+function textOr(value, other) {
+  return typeof value === "string" ? value : other;
+}
+
 async function problemOf(response) {
-  const document = await response.json().catch(() => ({}));
-  const title = typeof document.title === "string" ? document.title : `status ${response.status}`;
-  const detail = typeof document.detail === "string" ? `: ${document.detail}` : "";
-  return new Problem(`${title[0].toUpperCase()}${title.slice(1)}${detail}.`, response.status, document.type);
+  const document = await response.json().catch(() => null);
+  const [title, detail, type] = ["title", "detail", "type"].map((name) => textOr(document?.[name], ""));
+  const words = [title || `status ${response.status}`, detail].filter(Boolean).join(": ");
+  return new Problem(`${words[0].toUpperCase()}${words.slice(1)}.`, response.status, type);
 }
 
 // --- the token ------------------------------------------------------------------------------------

@@ -107,7 +107,13 @@ class Overview {
     this.#happenings.prepend(
       h("li", {}, h("time", { class: "dim" }, new Date().toLocaleTimeString("en")), " ", content),
     );
-    while (this.#happenings.children.length > HAPPENINGS) this.#happenings.lastElementChild.remove();
+    while (this.#happenings.children.length > HAPPENINGS) this.#leastOfAll().remove();
+  }
+
+  /** The oldest, but a reorg is not to be hidden by the blocks that came with it. */
+  #leastOfAll() {
+    const { children, lastElementChild } = this.#happenings;
+    return [...children].findLast((item) => !item.querySelector("strong")) ?? lastElementChild;
   }
 
   #lookForForks() {
