@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
 import pytest
 
+import tallystick.web
 from tallystick.api.access import Access
-from tallystick.web.pages import KINDS, POLICY, pages
+from tallystick.web.pages import FRONT, KINDS, POLICY, pages
 from tests.api.serving import run, serving
 
 AS_BROWSERS = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -96,3 +102,89 @@ def test_docs_leads_to_the_page_on_the_interface() -> None:
             assert (answer.status_code, answer.headers["location"]) == (302, "/#/api")
 
     run(main())
+
+
+# --- what is in them --------------------------------------------------------------------------------
+
+IMPORT = re.compile(r"""(?:\bfrom|\bimport\(|^import)\s*["']([^"']+)["']""", re.MULTILINE)
+"""`import "x"`, `import { y } from "x"`, `export { y } from "x"` and `import("x")`."""
+MARKUP = re.compile(
+    r"\b(?:innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|setHTMLUnsafe|parseFromString|eval)\b"
+    r"|document\.write|new Function|\bsrcdoc\b|trustedTypes|import\((?![\"'])"
+)
+"""Ways from a text to markup or to a script."""
+
+
+class Outline(HTMLParser):
+    """The elements of a document, with their attributes, and the text that stands in scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.inline = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] in {"script", "style"}:
+            self.inline += data.strip()
+
+
+def text_of(name: str) -> str:
+    return pages()[name].body.decode("utf-8")
+
+
+def named_by(name: str) -> set[str]:
+    """Files of the explorer that this one names."""
+    text = text_of(name)
+    if name.endswith(".js"):
+        return {posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in IMPORT.findall(text)}
+    if name.endswith(".css"):
+        return {path.strip("\"'") for path in re.findall(r"url\((.*?)\)|@import", text)}
+    links = [path or "" for _, attributes in Outline(text).elements for path in map(attributes.get, ("src", "href"))]
+    return {link.removeprefix("/explorer/") for link in links if link.startswith("/explorer/")}
+
+
+def test_every_file_that_is_named_is_there_and_every_file_is_named() -> None:
+    """From the page on: also what is imported only when somebody looks at it."""
+    reached, waiting = set[str](), [FRONT]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            assert name in pages(), f"{name} is not there"
+            reached.add(name)
+            waiting += named_by(name)
+    assert reached == set(pages())
+
+
+def test_all_files_of_the_folder_are_part_of_the_package_and_served() -> None:
+    folder = Path(tallystick.web.__file__).parent / "static"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(pages())
+
+
+def test_nothing_stands_in_the_page_that_the_policy_would_refuse() -> None:
+    page = Outline(text_of(FRONT))
+    assert page.inline == ""
+    assert [tag for tag, _ in page.elements if tag in {"style", "iframe", "object", "embed", "base"}] == []
+    for tag, attributes in page.elements:
+        assert not any(name.startswith("on") or name in {"style", "srcdoc"} for name in attributes), tag
+        for address in map(attributes.get, ("src", "href", "action")):
+            assert address is None or re.match(r"#|/(?!/)", address), address
+
+
+@pytest.mark.parametrize("name", [name for name in pages() if name.endswith((".js", ".svg"))])
+def test_no_script_makes_markup_or_scripts_of_text(name: str) -> None:
+    text = text_of(name)
+    assert not MARKUP.search(text), MARKUP.search(text)
+    if name.endswith(".svg"):
+        assert not re.search(r"<script|<style|\bon\w+=|href", text)
+
+
+@pytest.mark.parametrize("name", [name for name in pages() if name.endswith((".js", ".css"))])
+def test_a_file_is_small_and_names_no_other_host(name: str) -> None:
+    text = text_of(name)
+    assert len(text.splitlines()) <= 500
+    assert max(map(len, text.splitlines())) < 450
+    assert set(re.findall(r"[a-z]+://[^\s\"'`)]+", text)) <= {"http://www.w3.org/2000/svg", "ws://192.168.1.7:3001"}

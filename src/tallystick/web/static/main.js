@@ -71,8 +71,11 @@ function lost(path) {
 
 function markCurrent(first) {
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.getAttribute("href") === `#/${first}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.getAttribute("href") === `#/${first}`) {
+      link.setAttribute("aria-current", "page");
+      const [place, row] = [link, link.closest("nav")].map((element) => element.getBoundingClientRect());
+      link.closest("nav").scrollLeft += place.left - row.left - (row.width - place.width) / 2; // a phone's is too short
+    } else link.removeAttribute("aria-current");
   }
 }
 

@@ -73,7 +73,7 @@ async function lookAt(record) {
 async function wrongCommit(record) {
   try {
     const [expected, said] = [await commitment(record.salt, record.data), member(record, "commit")];
-    return expected === said ? null : { what: "Its salt and data make another commit.", expected, found: shown(said) };
+    return expected === said ? null : compares("Its salt and data make another commit.", expected, said);
   } catch (error) {
     return { what: sentence(error) };
   }
@@ -83,12 +83,12 @@ async function wrongCommit(record) {
 function firstWrong(found, part) {
   const at = found.findIndex((each) => each[part] !== null);
   if (at < 0) return null;
-  const { what, ...compared } = found[at][part];
-  return { ...fails(`Record ${at + 1} of ${found.length}: ${what}`), ...compared };
+  const { what, expected = null, found: said = null } = found[at][part];
+  return { ...fails(`Record ${at + 1} of ${found.length}: ${what}`), expected, found: said };
 }
 
 function checkEntries(found) {
-  const well = `The ${counted(found.length, "record")} have an id and a commit of the right form.`;
+  const well = `An id and a commit of the right form were looked for, in ${counted(found.length, "record")}.`;
   return firstWrong(found, "wrongEntry") ?? holds(well);
 }
 

@@ -175,7 +175,7 @@ class Overview {
       card(
         "Node",
         h("strong", {}, `up ${spell(status.uptime_ms / 1000)}`),
-        `${bytes(status.data_bytes)} of data`,
+        status.data_bytes === null ? "keeps its data in memory" : `${bytes(status.data_bytes)} of data`,
         status.key ? h("code", { title: "Node key" }, short(status.key)) : null,
       ),
     );
