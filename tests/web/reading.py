@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from playwright.sync_api import Error, Locator, Page, Route, expect
@@ -49,6 +50,14 @@ def _mark(page: Page) -> None:
 
 def _turned(page: Page) -> None:
     page.locator("#main:not([aria-busy]) h1:not([data-old])").wait_for()
+
+
+def until(page: Page, true: Callable[[], object]) -> None:
+    """Wait for something that the page does not show; it is looked at with each frame."""
+    deadline = monotonic() + PATIENCE_MS / 1_000
+    while not true():
+        assert monotonic() < deadline, "it never came"
+        page.evaluate("() => new Promise(requestAnimationFrame)")
 
 
 def heading(page: Page) -> Locator:

@@ -14,7 +14,7 @@ from tallystick.client import NewRecord
 from tallystick.testing.local import LocalLedger
 from tests.web.browsing import Guard
 from tests.web.nodes import apart, asked, erase, join, one_node
-from tests.web.reading import altered, checks, follow_link, heading, summary, turn, visit
+from tests.web.reading import altered, checks, follow_link, heading, summary, turn, until, visit
 
 MANY: Final = 230
 """Records of one block: more than a page shows at once."""
@@ -106,15 +106,12 @@ def test_a_block_that_left_the_chain_says_so(page: Page, opened: ExitStack, kind
             post(ledger, f"{ledger.url} {number}")
     left = asked(one, "/blocks/1")["hash"]
     join(one, other)
-    page.goto(one.url)
-    page.wait_for_function("async () => (await (await fetch('/forks')).json()).length")
+    until(page, lambda: asked(one, "/forks"))
     visit(page, one, f"/blocks/{left}")
     expect(page.locator("p.notice")).to_contain_text("not on the best chain")
     assert False not in checks(page).values()
     if kind == "classic":
-        page.wait_for_function(
-            "async (hash) => (await (await fetch(`/blocks/${hash}`)).json()).mined_again_as", arg=left
-        )
+        until(page, lambda: asked(one, f"/blocks/{left}").get("mined_again_as"))
         visit(page, one, f"/blocks/{left}")
         follow_link(page, page.locator("p.notice").get_by_role("link").first)
         expect(page.locator("pre.data")).to_have_text(f"{one.url} 0")

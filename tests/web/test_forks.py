@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.nodes import apart, asked, join, one_node
-from tests.web.reading import follow_link, heading, visit
+from tests.web.reading import follow_link, heading, until, visit
 
 
 def test_that_there_are_none_is_said(page: Page, opened: ExitStack) -> None:
@@ -35,9 +35,7 @@ def test_removed_blocks_stand_beside_those_that_came_instead(page: Page, opened:
         expect(item).to_contain_text(block["data"])
     expect(instead.get_by_role("listitem")).to_have_count(2)
     expect(instead.get_by_role("listitem").first).to_contain_text(f"{other.url} 0")
-    page.wait_for_function(
-        "async (hash) => (await (await fetch(`/blocks/${hash}`)).json()).mined_again_as", arg=left[0]["hash"]
-    )
+    until(page, lambda: asked(one, f"/blocks/{left[0]['hash']}").get("mined_again_as"))
     visit(page, one, "/forks")
     again = removed.get_by_role("listitem").first
     expect(again).to_contain_text("Mined again as")
@@ -55,10 +53,7 @@ def test_removed_records_say_where_they_are_now(page: Page, opened: ExitStack, i
         other.client.wait(other.client.post(f"other {number}").id)
     join(one, other)
     one.client.wait(ids[0])
-    page.goto(one.url)
-    page.wait_for_function(
-        "async (id) => (await (await fetch(`/records/${id}`)).json()).records[0].block?.index > 3", arg=ids[-1]
-    )
+    until(page, lambda: (asked(one, f"/records/{ids[-1]}")["records"][0]["block"] or {"index": 0})["index"] > 3)
     visit(page, one, "/forks")
     expect(page.locator("article.fork .stick.aside")).to_have_count(len(ids) + 1)
     follow_link(page, page.locator(".stick.aside").get_by_role("link", name=ids[0], exact=True).first)

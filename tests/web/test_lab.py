@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tallystick.testing.local import LocalLedger
 from tests.web.nodes import apart, asked, join, one_node
-from tests.web.reading import arrived, heading, visit
+from tests.web.reading import arrived, heading, until, visit
 
 NOTHING_WRONG = "Nothing is wrong with it."
 
@@ -176,8 +176,7 @@ def test_a_block_that_left_the_chain_can_be_tampered_with_alone(page: Page, open
                 ledger.client.wait(ledger.client.post(f"{ledger.url} {number}").id)
     left = asked(one, "/blocks/2")["hash"]
     join(one, other)
-    page.goto(one.url)
-    page.wait_for_function("async () => (await (await fetch('/forks')).json()).length")
+    until(page, lambda: asked(one, "/forks"))
     visit(page, one, f"/lab?block={left}")
     stage(page, "untouched")
     page.get_by_role("textbox").first.wait_for()
