@@ -140,7 +140,7 @@ def test_the_log_is_shown_a_stretch_at_a_time(page: Page, ledger: LocalLedger) -
     follow_link(page, page.get_by_role("link", name="Newest"))
     expect(page.get_by_role("row", name="gone")).to_contain_text("erased")
     for odd in ("before=0", "before=999999", "before=-1", "before=x", "before="):
-        visit(page, ledger, f"/records?{odd}")
+        turn(page, f"/records?{odd}")
         assert heading(page).inner_text() == "Records"
 
 

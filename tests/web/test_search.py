@@ -129,6 +129,18 @@ def test_odd_questions_have_answers_too(page: Page, work: LocalLedger) -> None:
         arrived(page)
 
 
+def test_dots_are_nobodys_name(page: Page, work: LocalLedger) -> None:
+    """In a path they would lead to another one, whose answer is not what was asked for."""
+    visit(page, work)
+    for text in (".", ".."):
+        search(page, text)
+        arrived(page)
+        expect(page.get_by_role("heading", name="Of this name")).to_have_count(0)
+    for path in ("/records/..", "/records/.", "/blocks/..", "/blocks/%2e%2e", "/lab?block=.."):
+        turn(page, path)
+        expect(page.get_by_role("alert")).to_have_text("No address leads to anything of this name.")
+
+
 def test_a_path_that_is_none_is_searched_for(page: Page, work: LocalLedger, guard: Guard) -> None:
     guard.expects("404")  # there is no record of this name
     visit(page, work, "/apple-1")

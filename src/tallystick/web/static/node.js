@@ -33,6 +33,7 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
 
 /** The answer itself, whatever it is. A token is asked of the reader where one is needed. Raises Problem. */
 export async function request(path, options) {
+  checkPath(path);
   for (;;) {
     const token = sessionStorage.getItem(KEPT_AS);
     const headers = { accept: "application/json", ...options.headers };
@@ -46,6 +47,14 @@ export async function request(path, options) {
     }
     if (response.status !== 401 || !(await tokenGiven(token))) return response;
   }
+}
+
+/** A path has to be what is asked for. With `..` as somebody's id or hash in it, or a host, it would be another one, and be
+ * answered (RFC 3986, section 5.2.4). */
+function checkPath(path) {
+  const { origin, pathname } = new URL(path, location.origin);
+  if (origin !== location.origin || pathname !== path.split("?")[0])
+    throw new Problem("No address leads to anything of this name.", 404);
 }
 
 function textOr(value, other) {

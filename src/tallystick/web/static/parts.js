@@ -31,12 +31,12 @@ async function copy(text) {
 
 /** A link to a block by its index or hash. */
 export function blockLink(ref, text = `Block ${ref}`) {
-  return h("a", { href: `#/blocks/${encodeURIComponent(ref)}` }, text);
+  return h("a", { href: `#/blocks/${encodeURIComponent(String(ref).toWellFormed())}` }, text);
 }
 
 /** A link to the records of an id. */
 export function recordLink(id) {
-  return h("a", { href: `#/records/${encodeURIComponent(id)}` }, h("bdi", {}, visible(id)));
+  return h("a", { href: `#/records/${encodeURIComponent(String(id).toWellFormed())}` }, h("bdi", {}, visible(id)));
 }
 
 /** A block's time, with how long ago that was. */
