@@ -35,7 +35,7 @@ def work() -> Iterator[LocalLedger]:
 
 
 def stage(page: Page, name: str) -> None:
-    """The lab says that things are so far, and everything is as it was on the ledger."""
+    """The lab says that things are so far."""
     expect(page.locator(f'.verdict[data-stage="{name}"]')).to_be_visible()
 
 

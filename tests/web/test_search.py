@@ -72,7 +72,7 @@ def test_text_is_found_through_all_stretches_newest_first(page: Page, work: Loca
         "apple-1",
         "block 2",
     ]
-    assert page.locator("mark").all_inner_texts() == ["apple", "APPLE", "Apple"] or page.locator("mark").count() >= 3
+    assert page.locator("mark").all_inner_texts() == ["apple", "APPLE", "Apple"]
     follow_link(page, found(page).first.get_by_role("link", name="both"))
     assert heading(page).inner_text() == "Record both"
 
