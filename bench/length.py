@@ -1,123 +1,158 @@
-"""What a chain of a million blocks costs: memory, the time to be ready again, and verifying it."""
+"""What a chain costs by its length: to post, to read, to start with, in memory and on disk. Nothing of it may grow."""
 
 from __future__ import annotations
 
-import sqlite3
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from hashlib import sha256
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from bench.servers import free_port, load, node, seconds_until_ready, serving
-from bench.write_path import BODY
-from tallystick.chain.writes import Append
-from tallystick.consensus.classic import ClassicEngine
-from tallystick.model.block import Block, header_of
-from tallystick.model.network import CLASSIC, CLASSIC_GENESIS
-from tallystick.storage.opening import open_store
+from tallystick.bench.figures import Figure, Goal, Length, figure
+from tallystick.bench.ledgers import DATA, PER_COMMIT, Ground, fill
+from tallystick.bench.load import Result
+from tallystick.bench.nodes import Caller, Server, node, serving, smallest
+from tallystick.bench.read_path import get, paths_over
+from tallystick.bench.write_path import HANDLER, RATIOS, p99, post
+from tallystick.model.network import CLASSIC
 
-BLOCKS = 1_000_000
-DATA = "x" * 100
-PAGE = 2_000
-MIB = 1024 * 1024
+LENGTHS: Final = (1_000, 10_000, 100_000, 1_000_000)
+CONNECTIONS: Final = 16
+MIB: Final = 2**20
+PAGES: Final = 100
+"""That are read, all over the chain."""
 
+MEMORY_MIB: Final = 30_000_000 / MIB
+"""The goal: so much more than an empty node has."""
 
-def fill(folder: Path, blocks: int) -> None:
-    """Make a chain of so many blocks after genesis."""
-    engine, parent = ClassicEngine(CLASSIC), CLASSIC_GENESIS
-    store, reader = open_store(folder, CLASSIC)
-    for _ in range(0, blocks, PAGE):
-        page: list[Block] = []
-        for _ in range(PAGE):
-            parent = engine.seal(header_of(parent), DATA, 1_700_000_000_000)
-            page.append(parent)
-        store.begin()
-        store.apply(Append(page))
-        store.commit()
-    reader.close()
-    store.close()
+HASH_BYTES: Final = 32
 
 
-def memory(folder: Path) -> float:
-    """MiB resident in a node after a second of posts and a look at old and new blocks."""
-    port = free_port()
-    with serving(node(folder, port)) as process:
-        load(port, 16, 1.0, BODY)
-        subprocess.run([sys.executable, "-c", READ_SOME, str(port)], check=True, stdout=subprocess.DEVNULL)
-        return float(process.memory_info().rss) / MIB
+class _At(NamedTuple):
+    """What was measured at a length."""
+
+    posts: list[Result]
+    gets: list[Result]
+    bare: list[Result]
+    """Posts to the smallest handler, in turn with those to the node."""
+
+    starts: list[float]
+    memory_mib: float
+    folder_bytes: int
 
 
-READ_SOME = """
-import sys, urllib.request
-base = f"http://127.0.0.1:{sys.argv[1]}"
-read = lambda path: urllib.request.urlopen(base + path).read()
-for start in range(0, 1_000_000, 10_000):
-    read(f"/blocks?from={start}&limit=1000")
-with urllib.request.urlopen(base + "/blocks") as whole:
-    while whole.read(1 << 20):
-        pass
-"""
+class Lengths:
+    """The part of the suite, which keeps the curve beside its figures."""
+
+    def __init__(self) -> None:
+        self.measured: list[Length] = []
+
+    def measure(self, ground: Ground) -> list[Figure]:
+        """At each length, and at none."""
+        empty = _measure(ground, 0)
+        self.measured = []
+        longest, at = 0, empty
+        for length in LENGTHS:
+            if length > ground.sizes.blocks:
+                break
+            longest, at = length, _measure(ground, length)
+            self.measured.append(_length(length, at, empty))
+        return _figures(longest, at, empty)
 
 
-def verify_rate(folder: Path) -> float:
-    """Blocks a second of `tallystick verify`, the start of the process included."""
-    started = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "tallystick", "verify", "--data-dir", str(folder)], check=True, capture_output=True
+def _length(blocks: int, at: _At, empty: _At) -> Length:
+    return Length(
+        blocks=blocks,
+        post_ms=statistics.median(each.median_ms for each in at.posts),
+        post_p99_ms=statistics.median(each.p99_ms for each in at.posts),
+        get_ms=statistics.median(each.median_ms for each in at.gets),
+        start_s=statistics.median(at.starts),
+        memory_mib=at.memory_mib,
+        disk_bytes=(at.folder_bytes - empty.folder_bytes) / blocks,
     )
-    return BLOCKS / (time.perf_counter() - started)
 
 
-def bare_rate(folder: Path) -> float:
-    """The yardstick: read the same rows and hash the same bytes, and look at nothing."""
-    connection = sqlite3.connect(folder / "ledger.sqlite")
-    started = time.perf_counter()
-    parent = "0"
-    for index, timestamp, data in connection.execute("SELECT idx, timestamp, data FROM blocks ORDER BY idx"):
-        parent = sha256(f"{index}{parent}{timestamp}{data}".encode()).hexdigest()
-    rate = BLOCKS / (time.perf_counter() - started)
-    connection.close()
-    return rate
-
-
-def rows(rounds: int = 5) -> list[str]:
-    """Lines of the table of results."""
-    with tempfile.TemporaryDirectory() as parent:
-        empty, full = Path(parent) / "empty", Path(parent) / "full"
-        open_and_close(empty)
-        fill(full, BLOCKS)
-        at_0, at_full = memory(empty), memory(full)
-        started = [seconds_until_ready(empty) for _ in range(rounds)]
-        ready = [seconds_until_ready(full) for _ in range(rounds)]
-        rates = [(verify_rate(full), bare_rate(full)) for _ in range(rounds)]
-        size = (full / "ledger.sqlite").stat().st_size / (BLOCKS + 1)
-    verified, bare = statistics.median(rate for rate, _ in rates), statistics.median(rate for _, rate in rates)
-    ratios = sorted(ours / theirs for ours, theirs in rates)
-    kept = f"| memory at {BLOCKS:,} blocks | {at_full:.0f} MiB | at 0 blocks {at_0:.0f} MiB "
-    again = f"| ready again with {BLOCKS:,} blocks | {spread(ready)} s | empty folder {spread(started)} s "
-    checked = f"| `verify`, {BLOCKS:,} blocks | {verified:,.0f} blocks/s | bare SELECT and hashlib {bare:,.0f}/s "
+def _figures(blocks: int, at: _At, empty: _At) -> list[Figure]:
+    words = f"with {blocks:,} blocks"
+    size = (at.folder_bytes - empty.folder_bytes) / blocks
     return [
-        kept + f"| **+{at_full - at_0:.0f} MiB** | +60 MB |",
-        again + f"| **{statistics.median(ready) / statistics.median(started):.2f}** | 1.5 s |",
-        checked + f"| **{statistics.median(ratios):.2f}** ({ratios[0]:.2f} to {ratios[-1]:.2f}) | 300,000/s |",
-        f"| size of a block with 100 bytes of data on disk | {size:.0f} bytes | | | |",
+        figure(
+            "length.write",
+            f"POST /mineBlock, {CONNECTIONS} connections, {words}",
+            "blocks/s",
+            [each.requests_per_s for each in at.posts],
+            yardstick=(HANDLER, [each.requests_per_s for each in at.bare]),
+            goal=Goal(ratio_at_least=RATIOS[CONNECTIONS]),
+        ),
+        p99("length.write.p99", f"POST /mineBlock, {CONNECTIONS} connections, {words}: p99", at.posts),
+        figure(
+            "length.start",
+            f"start of a node {words}",
+            "s",
+            at.starts,
+            better="less",
+            yardstick=("of an empty node", empty.starts),
+            goal=Goal(ratio_at_most=1.25),
+        ),
+        figure(
+            "length.memory",
+            f"memory of a node {words}",
+            "MiB",
+            [at.memory_mib],
+            better="less",
+            yardstick=("of an empty node", [empty.memory_mib]),
+        ),
+        figure(
+            "length.memory.more",
+            f"memory of a node {words}: more than an empty one",
+            "MiB",
+            [at.memory_mib - empty.memory_mib],
+            better="less",
+            goal=Goal(at_most=round(MEMORY_MIB, 1)),
+        ),
+        figure(
+            "length.disk",
+            f"a block with {len(DATA)} bytes of data, on disk",
+            "bytes",
+            [size],
+            better="less",
+            yardstick=("its data and its hash", [len(DATA) + HASH_BYTES]),
+        ),
     ]
 
 
-def spread(values: list[float]) -> str:
-    """Median and extremes."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+def _measure(ground: Ground, blocks: int) -> _At:
+    """Posts come last but memory, for they make the chain longer."""
+    sizes = ground.sizes
+    with ground.room() as room:
+        folder = room / "node"
+        fill(folder, CLASSIC, ground.chain[:blocks], PER_COMMIT)
+        size = _size(folder)
+        with serving(node(folder)):
+            pass  # the first start makes what only the first start makes
+        starts = []
+        for _ in range(sizes.starts):
+            with serving(node(folder)) as server:
+                starts.append(server.ready_s)
+        with serving(node(folder)) as server, serving(smallest()) as theirs:
+            gets = [get(server, paths_over(blocks), sizes) for _ in range(sizes.rounds)]
+            pairs = [(post(server, CONNECTIONS, sizes), post(theirs, CONNECTIONS, sizes)) for _ in range(sizes.rounds)]
+            memory = _memory(server, blocks)
+    return _At([mine for mine, _ in pairs], gets, [other for _, other in pairs], starts, memory, size)
 
 
-def open_and_close(folder: Path) -> None:
-    """Make an empty ledger."""
-    store, reader = open_store(folder, CLASSIC)
-    reader.close()
-    store.close()
+def _memory(server: Server, blocks: int) -> float:
+    """MiB resident after all that, a look at pages all over the chain, and the whole of it streamed once."""
+    with Caller(server) as caller:
+        for number in range(PAGES):
+            caller.length_of(f"/blocks?from={blocks * number // PAGES}&limit=1000")
+        caller.length_of("/blocks")
+    return server.resident_bytes() / MIB
 
 
-if __name__ == "__main__":
-    print("\n".join(rows()))
+def _size(folder: Path) -> int:
+    """Bytes of a folder that nobody has open."""
+    return sum(file.stat().st_size for file in _files(folder))
+
+
+def _files(folder: Path) -> Sequence[Path]:
+    return [file for file in folder.rglob("*") if file.is_file()]

@@ -18,6 +18,7 @@ from tallystick.cli import (
     add_peer,
     backup,
     ban,
+    bench,
     block,
     blocks,
     check,
@@ -153,3 +154,4 @@ app.command("export")(export.export)
 app.command("backup")(backup.backup)
 app.command("import")(import_.import_)
 app.command("simulate")(simulate.simulate)
+app.command("bench")(bench.bench)

@@ -1,4 +1,5 @@
-"""Plots as SVG text: a curve, points beside a law, and bars. Nothing but shapes; colours come from the page's classes.
+"""Plots as SVG text: a curve, points beside a law, and bars. Nothing but shapes; colours come from the page's classes,
+or, of several charts as a file of their own, from its style.
 
 Coordinates of data become those of a picture of `WIDTH` by `HEIGHT` units, which the page stretches to its own width.
 """
@@ -21,6 +22,16 @@ _NAME: Final = 130
 
 _VALUE: Final = 150
 """Likewise their values, behind the longest bar."""
+
+_TITLE: Final = 40
+"""Height of what stands above a chart on a sheet."""
+
+_STYLE: Final = """
+rect { fill: #fff; } text { fill: #57606a; font: 15px system-ui, sans-serif; } .name { fill: #1f2328; }
+.grid { stroke: #d0d7de; } .curve, .law { fill: none; stroke: #0969da; stroke-width: 3; stroke-linejoin: round; }
+.law { stroke: #bc4c00; stroke-dasharray: 8 5; } .error { stroke: #0969da; } .dot { fill: #0969da; }
+"""
+"""Of a sheet, which has no page around it."""
 
 Point = tuple[float, float]
 
@@ -89,6 +100,20 @@ def ranking(rows: Sequence[tuple[str, float, str]], title: str) -> str:
             f'<text x="{_NAME + wide + 8:.1f}" y="{top + 17}">{escape(text)}</text>',
         ]
     return _picture(max(1, len(rows)) * _BAR, title, parts)
+
+
+def sheet(charts: Sequence[tuple[str, str]], title: str, columns: int = 2) -> str:
+    """Charts below their titles, side by side, as an SVG document."""
+    height = HEIGHT + _TITLE
+    parts = [f"<title>{escape(title)}</title>", f"<style>{_STYLE}</style>", '<rect width="100%" height="100%"/>']
+    for number, (words, drawn) in enumerate(charts):
+        left, top = number % columns * WIDTH, number // columns * height
+        parts.append(f'<text class="name" x="{left + _LEFT}" y="{top + _TITLE - 8}">{escape(words)}</text>')
+        place = f'<svg x="{left}" y="{top + _TITLE}" width="{WIDTH}" height="{HEIGHT}" '
+        parts.append(drawn.replace("<svg ", place, 1))
+    size = f"{columns * WIDTH} {ceil(len(charts) / columns) * height}"
+    body = "\n".join(parts)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img">\n{body}\n</svg>\n'
 
 
 def _frame(across: Axis, up: Axis) -> list[str]:
