@@ -7,6 +7,7 @@ a sealed one it is its `content`, and the records stand in a table of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from typing import Any, Final, Protocol
@@ -19,7 +20,7 @@ from tallystick.model.sealed import AnyBlock, SealedBlock, SealedHeader, read_he
 from tallystick.storage.content import decode, decode_head, header_of
 from tallystick.storage.database import Database, Row
 from tallystick.storage.record_rows import read_spans
-from tallystick.storage.rows import damaged, size_of, to_block, to_header
+from tallystick.storage.rows import damaged, size_of, to_block, to_blocks, to_header
 
 
 class Bodies(Protocol):
@@ -43,6 +44,18 @@ class Bodies(Protocol):
 
     def block(self, database: Database, row: Row) -> AnyBlock:
         """A block from index, hash, timestamp, data and the parent's hash. Raises StoreCorruptError."""
+
+    def run(
+        self,
+        database: Database,
+        rows: Iterator[Row],
+        first: int,
+        parent: Any,  # noqa: ANN401 - a disk may hold anything
+        size_bytes: int,
+    ) -> list[AnyBlock]:
+        """Blocks that follow one another from `first` on, from index, hash, timestamp and data of each and the hash of
+        the one before: those that count `size_bytes` together, but at least one if there is one. Raises
+        StoreCorruptError."""
 
     def size_of(self, block: AnyBlock) -> int:
         """What a block counts where answers are bounded."""
@@ -71,6 +84,16 @@ class PlainBodies:
 
     def block(self, database: Database, row: Row) -> Block:  # noqa: ARG002 - a block is its row
         return to_block(*row)
+
+    def run(
+        self,
+        database: Database,  # noqa: ARG002 - as above
+        rows: Iterator[Row],
+        first: int,
+        parent: Any,  # noqa: ANN401 - see Bodies
+        size_bytes: int,
+    ) -> list[AnyBlock]:
+        return [*to_blocks(rows, first, parent, size_bytes)]
 
     def size_of(self, block: AnyBlock) -> int:
         assert isinstance(block, Block)  # noqa: S101 - of this network
@@ -139,6 +162,26 @@ class SealedBodies:
             content.head.weight,
             content.head.edge,
         )
+
+    def run(
+        self,
+        database: Database,
+        rows: Iterator[Row],
+        first: int,
+        parent: Any,  # noqa: ANN401 - see Bodies
+        size_bytes: int,
+    ) -> list[AnyBlock]:
+        blocks: list[AnyBlock] = []
+        for index, key, timestamp, data in rows:
+            if index != first + len(blocks):
+                raise damaged(index)
+            block = self.block(database, (index, key, timestamp, data, parent))
+            size_bytes -= block.size_bytes
+            if blocks and size_bytes < 0:
+                break
+            blocks.append(block)
+            parent = key
+        return blocks
 
     def size_of(self, block: AnyBlock) -> int:
         return block.size_bytes

@@ -35,24 +35,17 @@ def read_blocks(database: Database, bodies: Bodies, first: int, count: int, size
     of them branches may be switched.
     """
     first, count = min(max(first, 0), INDEX_MAX), min(count, INDEX_MAX)
-    blocks: list[AnyBlock] = []
-    parent: object = None
     with database.each(
         """SELECT idx, hash, timestamp, CASE WHEN idx >= ?1 THEN data END FROM blocks
            WHERE idx >= ?1 - 1 AND idx < ?1 + ?2 ORDER BY idx""",
         (first, count),
     ) as rows:
-        for index, key, timestamp, data in rows:
-            if index >= first:
-                if index != first + len(blocks):
-                    raise damaged(index)
-                block = bodies.block(database, (index, key, timestamp, data, parent))
-                size_bytes -= bodies.size_of(block)
-                if blocks and size_bytes < 0:
-                    break
-                blocks.append(block)
-            parent = key
-    return blocks
+        before = next(rows, None) if first else (-1, None)
+        if before is None:
+            return []
+        if before[0] != first - 1:
+            raise damaged(before[0])
+        return bodies.run(database, rows, first, before[1], size_bytes)
 
 
 def side_header(database: Database, bodies: Bodies, key: bytes, table: str) -> Header | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from tallystick.errors import StoreCorruptError
@@ -31,6 +32,29 @@ def to_block(index: Any, key: Any, timestamp: Any, data: Any, parent: Any) -> Bl
         raise damaged(index)
     previous = parent.hex() if parent.__class__ is bytes else _no_parent(index, parent)
     return Block(data, key.hex(), index, previous, timestamp)
+
+
+def to_blocks(rows: Iterator[Any], first: int, parent: Any, size_bytes: int) -> list[Block]:  # noqa: ANN401 - likewise
+    """Blocks that follow one another from `first` on, from their columns and the key of the parent of the first: those
+    whose data have `size_bytes` together, but at least one if there is one. Raises StoreCorruptError.
+
+    What `to_block` says of each, in one loop: whole chains are read through it.
+    """
+    blocks: list[Block] = []
+    expected, previous = first, parent.hex() if parent.__class__ is bytes else None
+    for index, key, timestamp, data in rows:
+        if index != expected:
+            raise damaged(index)
+        if previous is None or not (timestamp.__class__ is int and key.__class__ is bytes and data.__class__ is str):
+            block = to_block(index, key, timestamp, data, parent)  # the genesis block, or none
+        else:
+            block = Block(data, key.hex(), index, previous, timestamp)
+        size_bytes -= len(data) if data.isascii() else len(data.encode())
+        if size_bytes < 0 and blocks:
+            break
+        blocks.append(block)
+        expected, previous, parent = index + 1, block.hash, key
+    return blocks
 
 
 def to_header(index: Any, key: Any, timestamp: Any, parent: Any) -> Header:  # noqa: ANN401 - likewise
