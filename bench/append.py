@@ -19,7 +19,7 @@ def measure(ground: Ground) -> list[Figure]:
     """Beside both yardsticks: with the index of hashes, which the store writes in a thread of its own, and without."""
     blocks, chain = ground.sizes.blocks, ground.chain
     indexed, alone, ours, longest = [], [], [], []
-    for _ in range(ground.sizes.rounds):
+    for _ in range(ground.sizes.passes):
         with ground.room() as room:
             indexed.append(blocks / bare.insert(room / "bare", chain))
             alone.append(blocks / bare.insert(room / "alone", chain, indexed=False))

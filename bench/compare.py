@@ -6,7 +6,7 @@ where less is better, what the old ratio is less than the new one: half as fast 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from tallystick.bench.figures import Figure
@@ -24,6 +24,24 @@ class Loss(NamedTuple):
     now: float
     share: float
     """Of what it was. 0.5: half as fast."""
+
+
+def holds(
+    committed: Sequence[Figure],
+    measured: Sequence[Figure],
+    again: Callable[[Sequence[Loss]], Sequence[Figure]],
+    say: Callable[[str], None],
+) -> bool:
+    """Has nothing lost? What has is measured `again` before it counts, and then the better of both does."""
+    found = losses(committed, measured)
+    if found:
+        say(f"Worse, and measured once more:\n\n{table(found)}")
+        found = losses(committed, better(measured, again(found)))
+    if found:
+        say(f"Lost more than {LOSS_MAX:.0%} against what is committed:\n\n{table(found)}")
+    else:
+        say(f"No ratio lost more than {LOSS_MAX:.0%} against what is committed.")
+    return not found
 
 
 def losses(committed: Sequence[Figure], measured: Sequence[Figure], most: float = LOSS_MAX) -> list[Loss]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
@@ -52,6 +53,33 @@ def test_what_is_worse_is_measured_again_and_the_better_counts() -> None:
     second = [with_ratio("a", 0.9), with_ratio("b", 0.4), with_ratio("c", 1.1, "less")]
     ratios = {each.name: each.ratio.median for each in compare.better(first, second) if each.ratio is not None}
     assert ratios == pytest.approx({"a": 0.9, "b": 0.5, "c": 1.1, "d": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("second", "holds", "words"), [(0.9, True, "No ratio lost"), (0.4, False, "Lost more than 30% against")]
+)
+def test_a_loss_counts_when_it_was_measured_twice(second: float, words: str, *, holds: bool) -> None:
+    asked: list[str] = []
+    said: list[str] = []
+
+    def again(losses: Sequence[compare.Loss]) -> list[Figure]:
+        asked.extend(loss.name for loss in losses)
+        return [with_ratio("a", second), with_ratio("b", 0.1)]
+
+    committed, measured = [with_ratio("a", 1.0), with_ratio("b", 1.0)], [with_ratio("a", 0.5), with_ratio("b", 1.0)]
+    assert compare.holds(committed, measured, again, said.append) is holds
+    assert asked == ["a"], "what lost, and nothing else"
+    assert "| a | what a is | 1.00 | 0.50 | 50% |" in said[0]
+    assert words in said[1]
+
+
+def test_where_nothing_is_worse_nothing_is_measured_again() -> None:
+    def again(_: Sequence[compare.Loss]) -> list[Figure]:
+        raise AssertionError
+
+    said: list[str] = []
+    assert compare.holds([with_ratio("a", 1.0)], [with_ratio("a", 0.8)], again, said.append)
+    assert said == ["No ratio lost more than 30% against what is committed."]
 
 
 def test_what_is_not_measured_any_more_is_told() -> None:

@@ -16,7 +16,7 @@ from tallystick.cli.exits import ExitCode
 
 from .running import PATIENCE_S, run
 
-TINY = sizes.Sizes("quick", 1, 0.05, 0.02, 1_000, 0, 1, (2, 16))
+TINY = sizes.Sizes("quick", 1, 1, 0.05, 0.02, 1_000, 0, 1, (2, 16))
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_it_with_what_was_measured(part: str, code: str) -> None:
     assert [each.name for each in report.figures] == ["verify"]
 
 
-TINY_VALUES = (TINY.form, 1, 0.05, 0.02, 1_000, 0, 1, (16,))
+TINY_VALUES = (TINY.form, 1, 1, 0.05, 0.02, 1_000, 0, 1, (16,))
 
 
 def test_other_commands_do_not_load_the_benchmarks() -> None:

@@ -61,7 +61,7 @@ def _streamed(node: Server, ground: Ground) -> list[Figure]:
     blocks, ours, theirs, grown = ground.sizes.blocks, [], [], []
     with Caller(node) as caller:
         caller.length_of("/blocks")
-        for _ in range(ground.sizes.rounds):
+        for _ in range(ground.sizes.passes):
             before = node.resident_bytes()
             started = time.perf_counter()
             caller.length_of("/blocks")
@@ -90,7 +90,7 @@ def _streamed(node: Server, ground: Ground) -> list[Figure]:
 
 def _searched(node: Server, ground: Ground) -> Figure:
     blocks, ours, theirs = ground.sizes.blocks, [], []
-    for _ in range(ground.sizes.rounds):
+    for _ in range(ground.sizes.passes):
         with Caller(node) as caller:
             started = time.perf_counter()
             _search(caller)

@@ -108,7 +108,7 @@ def measure_log(ground: Ground) -> list[Figure]:
         fill(full, of, chain, 1)
         proven = _proofs(full, of, room, records)
         runs, theirs = [], []
-        for number in range(ground.sizes.rounds):
+        for number in range(ground.sizes.passes):
             theirs.append(records / bare.insert_records(room / f"bare {number}", of, chain))
             runs.append(fetch(full, room / f"new {number}", len(chain), *options))
     rate = figure(

@@ -12,7 +12,10 @@ class Sizes:
 
     form: str
     rounds: int
-    """Of each figure with its yardstick."""
+    """Of each load, and its yardstick's."""
+
+    passes: int
+    """Of what goes through a whole chain, and its yardstick's."""
 
     seconds: float
     """That a load lasts, once it is warm."""
@@ -31,6 +34,6 @@ class Sizes:
     """At which posts are measured."""
 
 
-QUICK: Final = Sizes("quick", 1, 0.6, 0.2, 50_000, 0, 2, (16,))
-SHORT: Final = Sizes("short", 3, 1.2, 0.3, 100_000, 0, 3, (16,))
-WHOLE: Final = Sizes("whole", 3, 2.0, 0.5, 1_000_000, 500_000, 5, (1, 16, 64))
+QUICK: Final = Sizes("quick", 1, 1, 0.6, 0.2, 50_000, 0, 2, (16,))
+SHORT: Final = Sizes("short", 5, 3, 0.8, 0.2, 100_000, 0, 3, (16,))
+WHOLE: Final = Sizes("whole", 5, 3, 1.2, 0.3, 1_000_000, 500_000, 5, (1, 16, 64))

@@ -40,7 +40,7 @@ class Sync:
 def measure(ground: Ground) -> list[Figure]:
     """A classic chain."""
     blocks, runs, theirs = ground.sizes.blocks, [], []
-    for _ in range(ground.sizes.rounds):
+    for _ in range(ground.sizes.passes):
         with ground.room() as room:
             theirs.append(blocks / bare.insert(room / "bare", ground.chain))
             runs.append(fetch(ground.full, room / "new", blocks))

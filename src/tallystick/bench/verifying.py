@@ -14,7 +14,7 @@ from tallystick.storage.verify import verify
 def measure(ground: Ground) -> list[Figure]:
     """Of the full ledger, in this process: what is measured is the check, not the start of a command."""
     full, blocks, ours, theirs = ground.full, ground.sizes.blocks, [], []
-    for _ in range(ground.sizes.rounds):
+    for _ in range(ground.sizes.passes):
         started = time.perf_counter()
         verify(full, CLASSIC)
         ours.append(blocks / (time.perf_counter() - started))
