@@ -16,6 +16,7 @@ MACHINE = Machine(
     files="ext4",
     hash_us=0.9,
     commit_ms=0.25,
+    load=0.1,
 )
 
 LENGTHS = [Length(10**n, 1.5, 3.0 + n / 10, 0.5, 0.8, 80.0, 155.0) for n in range(3, 7)]

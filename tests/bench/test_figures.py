@@ -95,6 +95,11 @@ def test_numbers_for_people() -> None:
     )
 
 
+def test_a_busy_machine_is_told_of() -> None:
+    assert "Other work" not in machine_words(MACHINE)
+    assert "(load average 4.5)" in machine_words(msgspec.structs.replace(MACHINE, load=4.5))
+
+
 def test_a_report_survives_json_and_a_foreign_key_is_refused() -> None:
     of = report(with_ratio("sync", 0.5), figure("p99", "posts", "ms", [3.0], better="less", goal=Goal(at_most=5)))
     text = msgspec.json.encode(of)

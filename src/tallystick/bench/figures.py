@@ -20,6 +20,10 @@ SIGNIFICANT: Final = 100
 """A value from here on is told in whole numbers."""
 
 
+BUSY: Final = 0.7
+"""A load average from here on is worth a word."""
+
+
 class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The middle one of several rounds, and the extremes."""
 
@@ -129,6 +133,9 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commit_ms: float
     """A durable commit of one row, bare."""
 
+    load: float | None
+    """Processes that were running or waiting in the minute before, on average; None where the system does not tell."""
+
 
 class Length(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a chain of so many blocks costs."""
@@ -194,7 +201,15 @@ def machine_words(machine: Machine) -> str:
     return (
         f"{machine.cores} cores ({machine.processor}), {memory}{machine.system}, Python {machine.python}, "
         f"SQLite {machine.sqlite}, files on {machine.files}. A SHA-256 of 112 bytes takes {machine.hash_us:.2f} µs, "
-        f"a bare durable commit {machine.commit_ms:.2f} ms."
+        f"a bare durable commit {machine.commit_ms:.2f} ms.{_load_words(machine.load)}"
+    )
+
+
+def _load_words(load: float | None) -> str:
+    if load is None or load < BUSY:
+        return ""
+    return (
+        f" Other work ran before it, and perhaps beside it (load average {load:.1f}): p99 and commits are worse for it."
     )
 
 

@@ -29,7 +29,15 @@ def describe(folder: Path) -> Machine:
         files=_file_system(folder),
         hash_us=_hash_us(),
         commit_ms=commit_ms(folder / "commits.sqlite"),
+        load=_load(),
     )
+
+
+def _load() -> float | None:
+    try:
+        return round(os.getloadavg()[0], 1)
+    except (AttributeError, OSError):  # not on Windows
+        return None
 
 
 def _hash_us() -> float:
