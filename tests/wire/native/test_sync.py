@@ -492,6 +492,32 @@ def test_whose_chain_changes_faster_than_it_comes_is_slow_and_no_liar(changes: b
     assert [(blame.peer, blame.broken.rule) for blame in desk.blamed] == [(1, rule)]
 
 
+def test_what_waited_for_what_is_before_it_is_connected_an_answer_at_a_time() -> None:
+    """Else a batch that is here before its turn is put on the chain in one go, and callers wait for all of it."""
+    desk, theirs = Desk(), chain("a", 40, size=200)
+    desk.claims(p1=40)
+    [first] = desk.asks()
+    desk.answers(first.batch, theirs, most=5)
+    second, third = desk.asks()
+    for batch in (third.batch, third.batch, second.batch, second.batch):
+        batch.peer = 1
+        desk.answers(batch, theirs, most=5)
+    runs = []
+    while run := desk.sync.take():
+        runs.append([block.index for block in run])
+    assert [len(run) for run in runs] == [5] * len(runs)
+    assert [index for run in runs for index in run] == list(range(1, 5 * len(runs) + 1))
+    assert len(runs) == 5
+
+
+def test_a_block_that_is_longer_than_an_answer_is_connected_by_itself() -> None:
+    desk, theirs = Desk(), chain("a", 3, size=5_000)
+    desk.claims(p1=3)
+    [first] = desk.asks()
+    desk.answers(first.batch, theirs, most=3)
+    assert [[block.index for block in desk.sync.take()] for _ in range(4)] == [[1], [2], [3], []]
+
+
 def test_going_over_the_same_blocks_again_is_no_progress() -> None:
     """Catalogue row 61: a lead that begins ever again where it began is found out, though it delivers."""
     desk, theirs = Desk(), chain("a", 30)

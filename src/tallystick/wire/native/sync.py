@@ -353,11 +353,12 @@ class Sync:
         return bool(self._batches) and (bool(self._batches[0].blocks) or self._batches[0].complete)
 
     def take(self) -> list[AnyBlock]:
-        """The next blocks to connect, at most a batch; none when the last one is connected, or nothing is here."""
+        """The next blocks to connect, as many as one answer may hold, for callers wait while they are checked and
+        written; none when the last one is connected, or nothing is here."""
         while self._batches:
             head = self._batches[0]
             if head.blocks:
-                most = self._limits.headers_per_reply
+                most = self._as_long_as_an_answer(head.blocks)
                 run, head.blocks = head.blocks[:most], head.blocks[most:]
                 self._waiting_bytes -= sum(head.held[:most])
                 del head.held[:most]
@@ -368,6 +369,15 @@ class Sync:
                 return []  # the end: see `finish`
             self._batches.popleft()
         return []
+
+    def _as_long_as_an_answer(self, blocks: Sequence[AnyBlock]) -> int:
+        """How many of these, at least one."""
+        room = self._reply_bytes
+        for number, block in enumerate(blocks[: self._limits.headers_per_reply]):
+            room -= block.size_bytes
+            if room < 0 and number > 0:
+                return number
+        return min(len(blocks), self._limits.headers_per_reply)
 
     def connected(self, index: int, now_ms: int) -> None:
         """What `take` gave is connected, up to this block. Not for blocks that we had; and what goes over
