@@ -44,7 +44,7 @@ LOOK_EVERY_S: Final = 0.01
 def measure_pool(ground: Ground) -> list[Figure]:
     """Batches of a hundred, durable in the pool before their answer. A node a round, for pools have an end."""
     of, pairs = work_network(0), []
-    for _ in range(ground.sizes.rounds):
+    for _ in range(ground.sizes.passes):
         with ground.room() as room:
             file = network_file(room, of)
             with serving(node(room / "node", "--network", str(file))) as ours, serving(smallest()) as theirs:
@@ -70,7 +70,7 @@ def _post(server: Server, sizes: Sizes) -> float:
 def measure_sealing(ground: Ground) -> list[Figure]:
     """The same until all of them stand in blocks, with a process that mines beside node and load."""
     pairs = []
-    for _ in range(ground.sizes.rounds):
+    for _ in range(ground.sizes.passes):
         with serving(smallest()) as theirs:
             other = _post(theirs, ground.sizes)
         pairs.append((_sealed(ground), other))
