@@ -26,6 +26,26 @@ def test_failed_requests_are_no_measurement() -> None:
             assert caller.length_of("/blocks/1") == len(caller.get("/blocks/1"))
 
 
+def test_a_server_that_ends_or_fails_is_told_of(tmp_path: Path) -> None:
+    failing = tmp_path / "failing.py"
+    failing.write_text(
+        "import http.server, sys\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    protocol_version = 'HTTP/1.1'\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200 if self.path == '/ready' else 503)\n"
+        "        self.send_header('Content-Length', '4')\n"
+        "        self.end_headers()\n"
+        "        self.wfile.write(b'busy')\n"
+        "http.server.HTTPServer(('127.0.0.1', int(sys.argv[-1])), Handler).serve_forever()\n"
+    )
+    said = pytest.raises(UnmeasuredError, match="GET /x was answered with 503: busy")
+    with serving([str(failing)]) as server, Caller(server) as caller, said:
+        caller.get("/x")
+    with Caller(server) as caller, pytest.raises(UnmeasuredError, match=r"GET /x was not answered \(ConnectionRefused"):
+        caller.length_of("/x")
+
+
 def test_nodes_are_measured_without_the_settings_of_whoever_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TALLYSTICK_PORT", "TALLYSTICK_TOKEN_FILE", "TALLYSTICK_CONFIG", "PORT", "PEERS", "TALLY"):
         monkeypatch.setenv(name, "1")

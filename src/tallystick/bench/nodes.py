@@ -32,6 +32,9 @@ LOOK_EVERY_S: Final = 0.002
 WORDS_BYTES: Final = 500
 """Of what a server that did not start said last."""
 
+PIECE_BYTES: Final = 2**20
+"""Of an answer that is read and thrown away, at a time."""
+
 GET_READY: Final = f"GET /ready HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
 
 
@@ -152,17 +155,32 @@ class Caller:
         self._connection.close()
 
     def get(self, path: str) -> bytes:
-        self._connection.request("GET", path)
-        return self._connection.getresponse().read()
+        """The body of the answer, also of one that says no. Raises UnmeasuredError when the server is not able to."""
+        with self._asked("GET", path) as answer:
+            return answer.read()
 
     def post(self, path: str, body: object) -> bytes:
-        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        return self._connection.getresponse().read()
+        """Likewise."""
+        with self._asked("POST", path, json.dumps(body)) as answer:
+            return answer.read()
 
     def length_of(self, path: str) -> int:
         """Read an answer and keep nothing of it. Its bytes."""
-        self._connection.request("GET", path)
-        answer, size = self._connection.getresponse(), 0
-        while piece := answer.read(1 << 20):
-            size += len(piece)
+        size = 0
+        with self._asked("GET", path) as answer:
+            while piece := answer.read(PIECE_BYTES):
+                size += len(piece)
         return size
+
+    @contextmanager
+    def _asked(self, method: str, path: str, body: str | None = None) -> Iterator[http.client.HTTPResponse]:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            self._connection.request(method, path, body, headers)
+            answer = self._connection.getresponse()
+            if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+                words = printable(answer.read()[:WORDS_BYTES].decode(errors="replace"))
+                raise UnmeasuredError(f"{method} {path} was answered with {answer.status}: {words}")
+            yield answer
+        except (OSError, http.client.HTTPException) as error:
+            raise UnmeasuredError(f"{method} {path} was not answered ({type(error).__name__}: {error})") from error
