@@ -154,13 +154,19 @@ async def generate(order: Order) -> _Measured:
     latencies.clear()
     started = time.perf_counter()
     await asyncio.sleep(order.seconds)
+    while not latencies and time.perf_counter() - started < PATIENCE_S / 2 and not _errors(pairs):  # noqa: ASYNC110
+        await asyncio.sleep(order.seconds)  # so busy a machine that none was answered yet
     elapsed, measured = time.perf_counter() - started, sorted(latencies)
     for _, connected in pairs:
         connected.stopping = True
     await asyncio.gather(*(connected.stopped for _, connected in pairs))
-    errors = sum(connected.errors for _, connected in pairs)
+    errors = _errors(pairs)
     first = next((connected.first for _, connected in pairs if connected.errors), b"none")
     return _Measured(_result(measured, elapsed) if measured else None, errors, repr(first))
+
+
+def _errors(pairs: Sequence[tuple[asyncio.BaseTransport, Connection]]) -> int:
+    return sum(connected.errors for _, connected in pairs)
 
 
 def _result(latencies: Sequence[float], elapsed: float) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,17 +21,24 @@ if TYPE_CHECKING:
     from tallystick.bench.suite import Run
 
 
+class PartName(enum.StrEnum):
+    """As `bench.suite` has them."""
+
+    WRITE = "write"
+    RECORDS = "records"
+    READ = "read"
+    SYNC = "sync"
+    VERIFY = "verify"
+    MINING = "mining"
+    START = "start"
+
+
 def bench(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round of each: about 20 s.")] = False,
     only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only",
-            metavar="PART",
-            help="write, records, read, sync, verify, mining or start. Again, for more of them.",
-            show_default=False,
-        ),
+        list[PartName] | None,
+        typer.Option("--only", help="Measure this part. Again, for more of them.", show_default=False),
     ] = None,
     folder: Annotated[
         Path | None,
@@ -55,10 +63,6 @@ def bench(
     from tallystick.bench.sizes import QUICK, SHORT  # noqa: PLC0415 - keeps --help quick
     from tallystick.bench.suite import SHORT_PARTS, Run  # noqa: PLC0415
 
-    names = [part.name for part in SHORT_PARTS]
-    for name in only or []:
-        if name not in names:
-            raise Failure(ExitCode.USAGE, f"--only {name!a:.60} is no part; there are {', '.join(names)}.")
     if folder is not None and not folder.is_dir():
         raise Failure(ExitCode.FOLDER, f"--dir {folder}: there is no such folder.")
     parts = [part for part in SHORT_PARTS if not only or part.name in only]
