@@ -2,6 +2,7 @@
 
 import { fill, h, visible } from "../dom.js";
 import { counted, dated, number, short, when } from "../format.js";
+import { NOT_JUDGED } from "../ledger/checks.js";
 import { blockChecks } from "../ledger/whole.js";
 import { ask, Problem } from "../node.js";
 import { notches } from "../notches.js";
@@ -39,6 +40,7 @@ export async function showBlock(ref, network, signal) {
     ),
     h("h2", {}, "Checked here"),
     checksOf(blockChecks(block, parent, { network, ref, ask: (path) => ask(path, { signal }) })),
+    "records" in block && notJudged(),
     "records" in block ? recordsOf(block) : [h("h2", {}, "Data"), dataText(block.data)],
     h(
       "p",
@@ -47,6 +49,12 @@ export async function showBlock(ref, network, signal) {
       h("a", { href: `/blocks/${block.hash}` }, "As JSON"),
     ),
   ];
+}
+
+/** What a page that has a block and its parent does not claim to know. */
+function notJudged() {
+  const rules = Object.entries(NOT_JUDGED).map(([rule, why]) => [h("code", {}, rule), why]);
+  return h("details", { class: "dim" }, h("summary", {}, "Rules that a block and its parent do not show"), facts(rules));
 }
 
 /** The block before, whichever branch this one is of; null when it is the first, or its predecessor is not kept. */

@@ -12,6 +12,7 @@ export async function show({ parameters, network, signal }) {
   const query = (parameters.get("q") ?? "").trim();
   const input = document.getElementById("query");
   if (input.value.trim() !== query) input.value = query;
+  signal.addEventListener("abort", () => (input.value = ""), { once: true });
   if (!query) return [h("h1", {}, "Search"), h("p", {}, "Type an index, a hash, an id or a text above.")];
   const named = await byName(query, network, signal);
   return [
