@@ -20,7 +20,7 @@ from tallystick.sim.scenario import Outcome, Scenario, run
 from tallystick.sim.swarm import draw_configuration
 from tests.sim.worlds import calm, line, posts
 
-SEEDS = int(os.environ.get("SEEDS", "30"))
+SEEDS = int(os.environ.get("SEEDS", "24"))
 FOUND: dict[Kind, list[int]] = {Kind.CLASSIC: [106, 1350], Kind.WORK: [87, 160, 170, 359, 1232]}
 
 RUNS = [(kind, seed) for kind in Kind for seed in [*range(SEEDS), *FOUND[kind]]]
