@@ -67,21 +67,16 @@ def beside(name: str, what: str, runs: list[Sync]) -> list[Figure]:
             better="less",
             goal=at_most,
         ),
-        figure(
-            f"{name}.memory",
-            f"memory more than before {what}",
-            "MiB",
-            [run.grown_mib[0] for run in runs],
-            better="less",
-            goal=most,
-        ),
-        figure(
-            f"{name}.memory.peer",
-            f"memory more than before {what}, of the peer",
-            "MiB",
-            [run.grown_mib[1] for run in runs],
-            better="less",
-            goal=most,
+        *(
+            figure(
+                f"{name}.memory{part}",
+                f"memory more than before {what}{whose}",
+                "MiB",
+                [run.grown_mib[end] for run in runs],
+                better="less",
+                goal=most,
+            )
+            for end, (part, whose) in enumerate((("", ""), (".peer", ", of the peer")))
         ),
     ]
 

@@ -185,8 +185,10 @@ function checkShown(record, proof, id, network) {
   ];
   const wrong = pairs.find(([, proven, said]) => proven !== said);
   if (wrong) return compares(`The ${wrong[0]} that is shown was compared with that of the proof.`, wrong[1], wrong[2]);
-  if (member(record, "data") === undefined && saltOf(proof) !== null) return fails("The data is not shown, and is there.");
-  if (canonical(dataOf(proof)) !== canonical(dataOf(record))) return fails("The data that is shown is not that of the proof.");
+  if (member(record, "data") === undefined && saltOf(proof) !== null)
+    return fails("The data is not shown, and is there.");
+  if (canonical(dataOf(proof)) !== canonical(dataOf(record)))
+    return fails("The data that is shown is not that of the proof.");
   return holds("Id, data and position that are shown here are those of the proof.");
 }
 

@@ -6,7 +6,7 @@
 import { fromHex, hex } from "./bytes.js";
 import { checkBlock, isSealed, rehash } from "./checks.js";
 import { extended, rootOfEdge } from "./frontier.js";
-import { sha256Here } from "./hash.js";
+import { ofEach, sha256Here } from "./hash.js";
 import { leafOf } from "./record.js";
 import { expand, headerBytes, sealOf } from "./sealed.js";
 import { compares, judge } from "./verdict.js";
@@ -45,7 +45,7 @@ async function checkRoot(block, edge) {
 
 async function after(edge, block) {
   try {
-    return await extended(edge, await Promise.all(block.records.map(leafOf)));
+    return await extended(edge, await ofEach(block.records, leafOf));
   } catch {
     return null;
   }

@@ -6,6 +6,7 @@
 import { fromHex, hex } from "./bytes.js";
 import { checkBlock, isSealed } from "./checks.js";
 import { EMPTY, edgeBefore, extended, rootOfEdge } from "./frontier.js";
+import { ofEach } from "./hash.js";
 import { leafOf } from "./record.js";
 import { isHash } from "./sealed.js";
 import { member } from "./shown.js";
@@ -35,7 +36,8 @@ export async function blockChecks(block, parent, { network, ref, ask }) {
 /** A sound block in place of another one would be a lie too, and so would one of a kind that costs nothing. */
 function checkAsked(block, kind, ref) {
   if (isSealed(block) !== (kind !== "classic")) return fails(`A block of a ${kind} network has another form.`);
-  if (isHash(ref)) return compares("The hash was compared with the one that was asked for.", ref, member(block, "hash"));
+  if (isHash(ref))
+    return compares("The hash was compared with the one that was asked for.", ref, member(block, "hash"));
   if (/^[0-9]{1,15}$/.test(ref))
     return compares("The index was compared with the one that was asked for.", Number(ref), member(block, "index"));
   return holds("It has the form of a block of this network.");
@@ -59,7 +61,7 @@ async function checkRoot(block, parent, ask) {
       before,
     );
   }
-  const after = hex(await rootOfEdge(await extended(edge, await Promise.all(block.records.map(leafOf)))));
+  const after = hex(await rootOfEdge(await extended(edge, await ofEach(block.records, leafOf))));
   return compares(
     "The records were appended to the log as of the parent, and its root computed.",
     after,

@@ -54,7 +54,12 @@ export async function showBlock(ref, network, signal) {
 /** What a page that has a block and its parent does not claim to know. */
 function notJudged() {
   const rules = Object.entries(NOT_JUDGED).map(([rule, why]) => [h("code", {}, rule), why]);
-  return h("details", { class: "dim" }, h("summary", {}, "Rules that a block and its parent do not show"), facts(rules));
+  return h(
+    "details",
+    { class: "dim" },
+    h("summary", {}, "Rules that a block and its parent do not show"),
+    facts(rules),
+  );
 }
 
 /** The block before, whichever branch this one is of; null when it is the first, or its predecessor is not kept. */

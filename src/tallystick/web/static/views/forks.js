@@ -17,7 +17,9 @@ export async function show({ signal }) {
   await draw();
   const changed = () =>
     draw().catch((error) => error instanceof Problem || error.name === "AbortError" || Promise.reject(error));
-  follow({ types: ["reorg"], signal }, changed, (isThere) => isThere && changed()).catch((error) => fill(place, notice(error)));
+  follow({ types: ["reorg"], signal }, changed, (isThere) => isThere && changed()).catch((error) =>
+    fill(place, notice(error)),
+  );
   return [
     h("h1", {}, "Forks"),
     h(

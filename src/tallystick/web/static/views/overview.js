@@ -144,7 +144,7 @@ class Overview {
       card(
         "Peers",
         h("a", { href: "#/peers" }, counted(connected, "connection")),
-        `${counted(status.addresses, "known address", "known addresses")}`,
+        counted(status.addresses, "known address", "known addresses"),
       ),
       status.pool &&
         card(

@@ -114,7 +114,9 @@ function keepCurrent(draw, place, signal) {
       if (!(error instanceof Problem) && error.name !== "AbortError") throw error;
     }
   });
-  follow({ types: ["block", "reorg"], signal }, changed, (isThere) => isThere && changed()).catch((error) => fill(place, notice(error)));
+  follow({ types: ["block", "reorg"], signal }, changed, (isThere) => isThere && changed()).catch((error) =>
+    fill(place, notice(error)),
+  );
 }
 
 const STATES = {
@@ -136,7 +138,10 @@ function recordPart(record, asked) {
       ],
       ["Time", block && when(new Date(block.timestamp))],
       ["Position in the log", record.position === null ? null : number(record.position)],
-      ["Confirmations", record.confirmations === null ? null : h("span", { class: "depth" }, number(record.confirmations))],
+      [
+        "Confirmations",
+        record.confirmations === null ? null : h("span", { class: "depth" }, number(record.confirmations)),
+      ],
       ["Commitment", h("code", {}, record.commit)],
     ]),
     h("h2", {}, "Data"),
