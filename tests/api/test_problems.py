@@ -28,7 +28,7 @@ def test_every_rule_and_fault_has_a_status_and_a_document(what: Rule | Fault) ->
     assert document["detail"] == "the detail"
     assert document.get("rule") == (what.value if isinstance(what, Rule) else None)
     assert document["status"] == (answer.status if what is not Fault.DATA_MISSING else False)
-    assert dict(answer.processed_headers)[b"content-type"] == b"application/problem+json"
+    assert b"\r\ncontent-type: application/problem+json\r\n" in answer.head()
 
 
 def test_no_two_problems_share_a_type() -> None:
@@ -57,7 +57,7 @@ def test_what_errors_become() -> None:
         answer = problem_of(error)
         assert (answer.status, members(answer)["type"]) == (status, f"urn:tallystick:problem:{kind}")
         assert b"secret" not in (answer.body or b"")
-    assert dict(problem_of(cases[5][0]).processed_headers)[b"allow"] == b"GET, POST"
+    assert b"\r\nallow: GET, POST\r\n" in problem_of(cases[5][0]).head()
     assert problem_of(PayloadTooLarge("p"), head_was_read=False).status == 431
 
 

@@ -245,7 +245,7 @@ def test_a_wrong_token_is_answered_late() -> None:
 
 
 def test_one_good_request_opens_nothing_for_the_next() -> None:
-    """A head is remembered byte for byte: another token, origin or host on the same connection is judged again."""
+    """Fields are remembered byte for byte: another token, origin or host on the same connection is judged again."""
 
     async def main() -> None:
         async with serving(Limits(wrong_token_ms=1), Access("127.0.0.1", 0, write_token=TOKEN)) as node:
@@ -257,6 +257,24 @@ def test_one_good_request_opens_nothing_for_the_next() -> None:
             ):
                 assert (await node.post(b'{"data": "x"}', **good)).status_code == 200
                 assert (await node.post(b'{"data": "x"}', **bad)).status_code == status
+
+    run(main())
+
+
+def test_what_is_free_opens_nothing_that_is_not() -> None:
+    """The same fields, on the same connection: once for what needs no token, or reads, and then for what needs one."""
+
+    async def main() -> None:
+        access = Access("127.0.0.1", 0, write_token=TOKEN, read_token="r" * 32)
+        async with serving(Limits(wrong_token_ms=1), access) as node:
+            for free in ("/health", "/ready", "/docs"):
+                assert (await node.client.get(free)).status_code in {200, 302}
+                assert (await node.client.get("/status")).status_code == 401
+            reads = JSON_HEAD | {"authorization": "Bearer " + "r" * 32, "content-length": "13"}
+            for _ in range(2):
+                for method, path, status in (("GET", "/status", 200), ("POST", "/mineBlock", 401), ("GET", "/", 200)):
+                    answer = await node.client.request(method, path, headers=reads, content=b'{"data": "x"}')
+                    assert answer.status_code == status
 
     run(main())
 

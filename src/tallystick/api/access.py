@@ -6,7 +6,7 @@ rebinding). A browser says truthfully which name it asked for (`Host`) and which
 names that are not listed and origins that are not ours are refused. A node on any other address wants a
 token from whoever writes, unless its operator says `--open`.
 
-`judge` is a pure function of a request's head. A connection that sends the same head again, byte for
+`judge` is a pure function of a request's head. A connection that sends the same fields again, byte for
 byte, need not be judged twice; `protocol` makes use of that.
 """
 
@@ -20,13 +20,11 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
+from tallystick.api.heads import LINE
 from tallystick.api.problems import Fault, Refusal
 from tallystick.errors import shown
 
-_HEAD: Final = re.compile(
-    rb"[A-Za-z]+ /[!-~]* HTTP/1\.[01]"
-    rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*)*"
-)
+_HEAD: Final = re.compile(LINE.pattern + rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*)*")
 """Request line in origin form, then header fields (RFC 9112, sections 3.2.1 and 5): no control characters, no bare
 line ends, no folded lines, no blank before a colon. Whoever reads such things differently can be made to
 see another request than we do."""
@@ -116,8 +114,9 @@ class Gate:
         self._read_tokens = _secrets(access.read_token, access.write_token) if access.read_token else []
         self._own_tokens = _secrets(access.write_token)
 
-    def judge(self, head: Head) -> None:
-        """May this request be served? Raises Refusal."""
+    def judge(self, head: Head) -> bool:
+        """May this request be served? Raises Refusal. True: so may all with this method and these fields, whatever they
+        ask for."""
         if not _HEAD.fullmatch(head.raw):
             raise Refusal(
                 Fault.BAD_REQUEST,
@@ -125,10 +124,10 @@ class Gate:
             )
         if head.knocks:
             self._judge_knock(head)
-            return
+            return False
         host = self._judge_host(head.hosts)
         self._judge_origin(head.origins, host)
-        self._judge_token(head)
+        return self._judge_token(head)
 
     def holds_token(self, head: Head) -> bool:
         """Did the caller show the token for writing?"""
@@ -173,12 +172,13 @@ class Gate:
         match = _HOST.fullmatch(authority) if scheme == self._scheme else None
         return f"{_plain(match['name'])}:{match['port'] or _DEFAULT_PORTS[scheme]}" if match else None
 
-    def _judge_token(self, head: Head) -> None:
+    def _judge_token(self, head: Head) -> bool:
+        """Did the caller show one that is good for this method, or need none? If not, what is asked for may be free."""
         tokens = self._read_tokens if head.method in _SAFE_METHODS else self._write_tokens
         if not tokens or _shows_one_of(tokens, head.authorizations):
-            return
+            return True
         if head.method in _SAFE_METHODS and _is_free(head):
-            return
+            return False
         was = "the token is wrong" if head.authorizations else "no token was sent"
         raise Refusal(
             Fault.TOKEN_NEEDED,

@@ -1,13 +1,15 @@
 """Answers: JSON in, an HTTP response out, with the headers that every response of a node carries.
 
-Sanic builds a case-insensitive multidict for the headers of each response and cleans every value of it.
-Ours are few, lower-case and made here, so a plain dict will do; on the hot path of `POST /mineBlock` that
-is a tenth of the whole cost of a request.
+Sanic builds a case-insensitive multidict for the headers of each response, cleans every value of it, and writes them
+out one by one. Ours are few, lower-case and made here, so a plain dict will do, and nearly all answers begin with the
+same bytes. On the hot path of `POST /mineBlock` that is a tenth of the whole cost of a request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -16,7 +18,7 @@ from sanic.response import HTTPResponse
 JSON: Final = b"application/json"
 PROBLEM_JSON: Final = b"application/problem+json"
 
-_ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_ALWAYS: Final = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 """A browser must not guess another type than ours (a record may hold HTML), and nobody may keep an answer:
 any block can leave the chain."""
 
@@ -45,14 +47,25 @@ class Answer(HTTPResponse):
         self._cookies = None
         self._kind = kind
 
-    @property
-    def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
-        """The headers as Sanic writes them to the wire."""
-        yield b"content-type", self._kind
-        yield from _ALWAYS
-        for name, value in self.headers.items():
-            if value != "":  # Sanic leaves an empty alt-svc where no other protocol is served
-                yield name.encode("ascii"), str(value).encode("ascii")
+    def head(self) -> bytes:
+        """Status line and headers, but for those that say how the body is sent."""
+        head = _opening(self.status, self._kind)
+        return head + fields_of(self.headers) if self.headers else head
+
+
+def status_line(status: int) -> bytes:
+    """The first line of an answer."""
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode("ascii")
+
+
+def fields_of(headers: Mapping[str, str]) -> bytes:
+    """Headers as they go to the wire."""
+    return b"".join(b"%b: %b\r\n" % (name.encode("ascii"), value.encode("ascii")) for name, value in headers.items())
+
+
+@lru_cache(maxsize=64)  # there are no more statuses and kinds
+def _opening(status: int, kind: bytes) -> bytes:
+    return status_line(status) + b"content-type: %b\r\n" % kind + _ALWAYS
 
 
 def encode(value: object) -> bytes:

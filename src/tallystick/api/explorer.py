@@ -6,11 +6,9 @@ asks its reader for it and sends it along with what it wants to know (`access`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sanic import Blueprint, Request
 
-from tallystick.api.answers import Answer
+from tallystick.api.answers import Answer, fields_of, status_line
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ
@@ -29,13 +27,10 @@ class PageAnswer(Answer):
         super().__init__(None if has_it else page.body, 304 if has_it else 200)
         self._page = page
 
-    @property
-    def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
-        """Its own, and none of those that other answers carry."""
-        headers = {**HEADERS, "content-type": self._page.kind, "etag": self._page.tag, "vary": "accept"}
-        for name, value in {**headers, **self.headers}.items():
-            if value != "":
-                yield name.encode("ascii"), str(value).encode("ascii")
+    def head(self) -> bytes:
+        """Its own headers, and none of those that other answers carry."""
+        own = {"content-type": self._page.kind, "etag": self._page.tag, "vary": "accept"}
+        return status_line(self.status) + fields_of({**HEADERS, **own})
 
 
 def explorer(_: Desk) -> Blueprint:

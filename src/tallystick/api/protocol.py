@@ -24,15 +24,13 @@ from tallystick.api.access import Head
 from tallystick.api.answers import encode
 from tallystick.api.desk import Desk
 from tallystick.api.door import Visitor
+from tallystick.api.heads import Fields
 from tallystick.api.http1 import StrictHttp
 from tallystick.api.patience import Doing, Patience, Verdict
 from tallystick.api.problems import Fault, Refusal, problem_document
 from tallystick.api.requests import names_html
 from tallystick.model.limits import SECOND_MS, Limits
 from tallystick.wire.addresses import is_loopback, plain
-
-REMEMBERED_HEAD_BYTES: Final = 2_048
-"""A longer head is judged every time, rather than kept while its connection lasts."""
 
 _IPV6_HOST_BITS: Final = 64
 """Of an IPv6 address: what one customer chooses at will (RFC 6177). They count as one address."""
@@ -122,8 +120,8 @@ class NodeProtocol(HttpProtocol):
         self._desk, self._crowd = host
         self._address = address
         self._left = False
-        self._admitted: bytes | None = None
-        """The last head that was judged and found good."""
+        self._admitted: tuple[str, Fields] | None = None
+        """Method and fields of the last head that was found good for whatever it may ask."""
         self._served = 0
         self._patience = Patience(host.desk.limits, host.desk.monotonic())
         self._told = False
@@ -135,8 +133,9 @@ class NodeProtocol(HttpProtocol):
     # --- requests ------------------------------------------------------------------------------
 
     async def _serve(self, request: Request) -> None:
-        """Answer one request; Sanic has read its head."""
-        if request.head != self._admitted:
+        """Answer one request; its head was read."""
+        admitted = self._admitted
+        if admitted is None or admitted[1] is not self._http.fields or admitted[0] != request.method:
             await self._admit(request)
         if self._http.upgrade_websocket and _knocks(request):
             await self._open_door(request)
@@ -145,6 +144,7 @@ class NodeProtocol(HttpProtocol):
         self._served += 1
 
     async def _handle(self, request: Request) -> None:
+        self._http.take_body_at_hand(request, self._desk.limits.large_body_bytes)
         if self._body_is_large():
             await self._crowd.large_bodies.acquire()
             self._holds_place = True
@@ -181,7 +181,7 @@ class NodeProtocol(HttpProtocol):
     async def _admit(self, request: Request) -> None:
         head = head_of(request)
         try:
-            self._desk.gate.judge(head)
+            for_any_path = self._desk.gate.judge(head)
         except Refusal as refusal:
             if refusal.fault is Fault.BAD_REQUEST:
                 self._http.keep_alive = False  # who reads this head otherwise may see another request behind it
@@ -189,7 +189,7 @@ class NodeProtocol(HttpProtocol):
                 await asyncio.sleep(self._desk.limits.wrong_token_ms / SECOND_MS)
             self._served += 1
             raise
-        self._admitted = head.raw if len(head.raw) <= REMEMBERED_HEAD_BYTES else None
+        self._admitted = (request.method, self._http.fields) if for_any_path else None
 
     async def _open_door(self, request: Request) -> None:
         """Give the connection to the peers' door, and stay out of the way until it is closed."""
