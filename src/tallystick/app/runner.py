@@ -19,9 +19,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final, Protocol, cast, get_args
 
+import msgspec
 import structlog
 
 from tallystick.app.entropy import ENTROPY
@@ -286,8 +286,8 @@ class Runner:
         status = self._node.status(read_clock(), self._store)
         mining = status.mining
         if mining is not None and mining.is_mining and self._miner is not None:
-            mining = replace(mining, hashes_per_second=self._miner.hash_rate())
-        return replace(status, peers=[self._with_traffic(peer) for peer in status.peers], mining=mining)
+            mining = msgspec.structs.replace(mining, hashes_per_second=self._miner.hash_rate())
+        return msgspec.structs.replace(status, peers=[self._with_traffic(peer) for peer in status.peers], mining=mining)
 
     def mined(self, number: int, nonce: int) -> None:
         """The search of this number has found a nonce."""
@@ -297,7 +297,7 @@ class Runner:
         """The core does not see bytes; the sockets count them."""
         if self._sockets is None or peer.peer is None or (traffic := self._sockets.traffic(peer.peer)) is None:
             return peer
-        return replace(peer, received_bytes=traffic[0], sent_bytes=traffic[1])
+        return msgspec.structs.replace(peer, received_bytes=traffic[0], sent_bytes=traffic[1])
 
     def _ticket(self) -> int:
         self._next_ticket += 1

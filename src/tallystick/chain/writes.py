@@ -13,8 +13,9 @@ A block carries a *mark* that says whether the node owes it to somebody (see `du
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tallystick.model.record import Record
 from tallystick.model.sealed import AnyBlock
@@ -23,8 +24,7 @@ Mark = str | None
 OWN: Final = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """Put `blocks` on the best chain; the first names the tip as its parent, each other its predecessor.
 
     A mark that is a hash also settles that duty: it is no longer lost. The records of a sealed block go into the log,
@@ -36,8 +36,7 @@ class Append:
     """One for each block; None when no block is marked."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddSide:
+class AddSide(msgspec.Struct, frozen=True):
     """Keep `blocks`, unmarked, beside the best chain. Blocks already there, or on it, are left as they are.
 
     Beyond `Limits.side_bytes` of unmarked side data the oldest unmarked blocks are dropped, when the
@@ -53,14 +52,12 @@ class AddSide:
     whole, whoever else sends parts of it, and whatever is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class DropStaged:
+class DropStaged(msgspec.Struct, frozen=True):
     """Forget all blocks that are still staged, unless they are side blocks as well. A side block on top of one stays,
     like one whose older blocks were dropped: `View.side` knows it, and its parent no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(msgspec.Struct, frozen=True):
     """Follow another branch: blocks `fork + 1 .. old_tip` of the best chain go aside, marks and all, and
     the side blocks from `new_tip` back to the child of `fork` take their place.
 
@@ -83,52 +80,45 @@ class Switch:
     """Its index."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddRecords:
+class AddRecords(msgspec.Struct, frozen=True):
     """Put `records`, none of which is in the pool or on the best chain, into the pool, in this order."""
 
     records: Sequence[Record]
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(msgspec.Struct, frozen=True):
     """Keep data and salt of these records where they are stored without theirs: whoever sent them had left them out.
     What was erased here stays so, and what is not stored, or whole, is left as it is."""
 
     records: Sequence[Record]
 
 
-@dataclass(frozen=True, slots=True)
-class Erase:
+class Erase(msgspec.Struct, frozen=True):
     """Forget data and salt of all records of this id, wherever they stand, and keep their entries. They do not come
     back when a peer sends them again."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RememberPeer:
+class RememberPeer(msgspec.Struct, frozen=True):
     """Dial `address` (`ws://host:port`) again after a restart. Known already: no change."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetPeer:
+class ForgetPeer(msgspec.Struct, frozen=True):
     """Do not dial `address` after a restart. Unknown: no change."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class RememberBan:
+class RememberBan(msgspec.Struct, frozen=True):
     """Keep `subject`, a node key or a numeric address, out after a restart too. Known already: no change."""
 
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetBan:
+class ForgetBan(msgspec.Struct, frozen=True):
     """Let `subject` in again. Unknown: no change."""
 
     subject: str

@@ -8,7 +8,8 @@ could still vanish.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from tallystick.chain.contracts import Known
 from tallystick.chain.writes import Write
@@ -16,16 +17,14 @@ from tallystick.errors import RuleViolation
 from tallystick.model.sealed import AnyBlock
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """The answer to the input with this ticket."""
 
     ticket: int
     answer: AnyBlock | Known | Sequence[Known] | bool | RuleViolation
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(msgspec.Struct, frozen=True):
     """Send one message to some peers of one dialect. Never waits for a socket.
 
     Gossip to a peer whose outbox is over `Limits.outbox_pause_bytes` is dropped, and `PeerDrained`
@@ -37,30 +36,26 @@ class Say:
     gossip: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SayChain:
+class SayChain(msgspec.Struct, frozen=True):
     """Answer QUERY_ALL: the whole committed chain as one message, read and sent piece by piece as the
     socket drains. Where it would exceed `Limits.message_bytes`, the latest block alone. `ChainSaid` follows."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(msgspec.Struct, frozen=True):
     """This native peer's handshake is over: frames up to `Limits.frame_bytes` may come from it."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
-class SaveAddresses:
+class SaveAddresses(msgspec.Struct, frozen=True):
     """Put the book of addresses on disk, in place of the last one. Losing one costs little: no commit waits for it."""
 
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Mine:
+class Mine(msgspec.Struct, frozen=True):
     """Look for a nonce, instead of whatever was looked for before; `Mined` follows when one is found.
 
     A header is `head` and a nonce of 8 bytes, big-endian; its SHA-256 must not be greater than `target`.
@@ -78,23 +73,20 @@ class Mine:
     """To find one, on average."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     """Send a WebSocket ping to a classic peer."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """Read nothing more from this peer for `for_ms`."""
 
     peer: int
     for_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(msgspec.Struct, frozen=True):
     """Close the connection with this WebSocket close code; `PeerClosed` follows."""
 
     peer: int
@@ -102,22 +94,20 @@ class HangUp:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dial:
+class Dial(msgspec.Struct, frozen=True):
     """Resolve, judge and dial this address; `PeerOpened` or `DialFailed` follows."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(msgspec.Struct, frozen=True):
     """A line for the operator. Values may come from peers: the rim escapes control characters."""
 
     level: str
     """`debug`, `info`, `warning` or `error`."""
 
     event: str
-    fields: Mapping[str, object] = field(default_factory=dict)
+    fields: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
 Effect = Write | Reply | Say | SayChain | Admit | Ping | Hold | HangUp | Dial | SaveAddresses | Mine | Log

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from tallystick.chain.contracts import View
 from tallystick.chain.duties import Entropy
@@ -31,16 +32,14 @@ class Moment(NamedTuple):
     view: View
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(msgspec.Struct, frozen=True):
     """Somebody posts `data`; answered with the Block that holds it, or a RuleViolation."""
 
     ticket: int
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class PostRecords:
+class PostRecords(msgspec.Struct, frozen=True):
     """Somebody posts records: all of them go into the pool, or none. Answered with a Known for each, in order, or a
     RuleViolation: RECORD_ID_IS_FREE, POOL_HAS_ROOM, DATA_WITHIN_SIZE, NETWORK_TAKES_RECORDS.
 
@@ -51,8 +50,7 @@ class PostRecords:
     records: Sequence[Record]
 
 
-@dataclass(frozen=True, slots=True)
-class PostAndWait:
+class PostAndWait(msgspec.Struct, frozen=True):
     """Somebody posts a record and waits for the block that holds it: answered with that block once it is sealed, with
     a Known when the wait is over, or with a RuleViolation as above."""
 
@@ -61,31 +59,27 @@ class PostAndWait:
     wait_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopWaiting:
+class StopWaiting(msgspec.Struct, frozen=True):
     """The caller of the `PostAndWait` with this ticket went away. Nothing is answered; the record stays."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class EraseRecord:
+class EraseRecord(msgspec.Struct, frozen=True):
     """Forget data and salt of all records of this id. Answered with True, or RuleViolation(RECORD_IS_KNOWN)."""
 
     ticket: int
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mined:
+class Mined(msgspec.Struct, frozen=True):
     """The search that `Mine` asked for under this number has found a nonce."""
 
     number: int
     nonce: int
 
 
-@dataclass(frozen=True, slots=True)
-class AddPeer:
+class AddPeer(msgspec.Struct, frozen=True):
     """Dial this address, now and after every restart. Answered with True, or a RuleViolation."""
 
     ticket: int
@@ -93,8 +87,7 @@ class AddPeer:
     """Canonical `ws://host:port`, judged already (`tallystick.wire.addresses`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemovePeer:
+class RemovePeer(msgspec.Struct, frozen=True):
     """Forget this peer and hang up. Answered with True, or a RuleViolation(PEER_IS_KNOWN)."""
 
     ticket: int
@@ -102,24 +95,21 @@ class RemovePeer:
     """`ws://host:port` of one we dial, or `host:port` of any open connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ban:
+class Ban(msgspec.Struct, frozen=True):
     """Never talk to this node key (64 hex digits) or numeric address again, and hang up. Answered with True."""
 
     ticket: int
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unban:
+class Unban(msgspec.Struct, frozen=True):
     """Forgive: a ban, or whatever else keeps this subject out. Answered with True, or RuleViolation(BAN_IS_KNOWN)."""
 
     ticket: int
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class PeerOpened:
+class PeerOpened(msgspec.Struct, frozen=True):
     """A WebSocket to a peer is open; `peer` is a number the rim never uses twice."""
 
     peer: int
@@ -133,8 +123,7 @@ class PeerOpened:
     """What the WebSocket handshake agreed on."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerSaid:
+class PeerSaid(msgspec.Struct, frozen=True):
     """A whole message arrived from a peer. The rim delivers a peer's next one only after this is stepped."""
 
     peer: int
@@ -143,8 +132,7 @@ class PeerSaid:
     at most `Limits.stranger_frame_bytes`."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerProgressed:
+class PeerProgressed(msgspec.Struct, frozen=True):
     """Bytes of a native peer's next message are arriving. Told at most once in `Limits.progress_every_ms`."""
 
     peer: int
@@ -152,30 +140,26 @@ class PeerProgressed:
     """Of the message that is not complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerPonged:
+class PeerPonged(msgspec.Struct, frozen=True):
     """A peer answered our ping."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
-class PeerDrained:
+class PeerDrained(msgspec.Struct, frozen=True):
     """Everything said to a peer was handed to the network, after some gossip to it had been dropped."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChainSaid:
+class ChainSaid(msgspec.Struct, frozen=True):
     """A `SayChain` to this peer is finished: `size_bytes` went out; 0 when the chain was too long to say."""
 
     peer: int
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class PeerClosed:
+class PeerClosed(msgspec.Struct, frozen=True):
     """The connection is gone, whoever ended it. Delivered once per `PeerOpened`, and nothing of the peer after it."""
 
     peer: int
@@ -186,8 +170,7 @@ class PeerClosed:
     """The rule of the wire it broke, when the rim saw that and hung up (a wrong frame, a full outbox)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DialFailed:
+class DialFailed(msgspec.Struct, frozen=True):
     """A `Dial` did not become a `PeerOpened`."""
 
     address: str
@@ -196,8 +179,7 @@ class DialFailed:
     """The rule that forbade it, if one did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """The time that `Node.wake_at_ms` named has come."""
 
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from tallystick.chain.contracts import Known, Reader
 from tallystick.model.block import Header
@@ -20,8 +21,7 @@ from tallystick.wire.dialect import Dialect
 from tallystick.wire.standing import Banned as Banned  # noqa: PLC0414 - part of the vocabulary here
 
 
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
+class PeerStatus(msgspec.Struct, frozen=True):
     """One connection, or one address we keep dialling."""
 
     address: str
@@ -68,8 +68,7 @@ class PeerStatus:
     """Why we are connected: `configured` (a start option or addPeer), `book` (found by ourselves), `inbound`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncProgress:
+class SyncProgress(msgspec.Struct, frozen=True):
     """How far a node is in fetching a chain that is ahead of its own."""
 
     index: int
@@ -88,8 +87,7 @@ class SyncProgress:
     """Peers that blocks are asked of."""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStatus:
+class PoolStatus(msgspec.Struct, frozen=True):
     """Records that are in no block yet."""
 
     records: int
@@ -100,8 +98,7 @@ class PoolStatus:
     """Beyond this, posts are refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class MiningStatus:
+class MiningStatus(msgspec.Struct, frozen=True):
     """How blocks are sealed in a network where a nonce has to be found."""
 
     bits: int
@@ -125,8 +122,7 @@ class MiningStatus:
         return int(self.expected_hashes * 1000 / self.hashes_per_second) if self.hashes_per_second else None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """What a node says of itself."""
 
     tip: Header
