@@ -11,44 +11,20 @@ import sys
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from tallystick import __version__
-from tallystick.cli import (
-    add_peer,
-    backup,
-    ban,
-    bench,
-    block,
-    blocks,
-    check,
-    erase,
-    export,
-    forks,
-    import_,
-    mine,
-    network,
-    peers,
-    post,
-    prove,
-    record,
-    records,
-    remove_peer,
-    search,
-    simulate,
-    start,
-    status,
-    unban,
-    verify,
-)
+from tallystick.cli.commands import Group, Loaded
 from tallystick.cli.exits import ExitCode, Failure
 from tallystick.errors import ConfigError, RuleViolation, StoreError
 
 DEBUG_VARIABLE: Final = "TALLYSTICK_DEBUG"
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """The group of all commands. Whatever a command raises ends here."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - Typer's own signature
+        super().__init__(**{**options, "commands": Loaded()})
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own signature, whose types are private
         try:
@@ -94,8 +70,12 @@ def verdict(error: BaseException) -> tuple[ExitCode, str]:  # noqa: PLR0911 - on
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return ExitCode.FOLDER, f"{where}{error.strerror or error}."
-        case _:
+        case UnicodeEncodeError():  # where half a surrogate pair can come from: a byte of an argument that is no UTF-8
             from tallystick.model.text import printable  # noqa: PLC0415 - needed on this path only
+
+            return ExitCode.USAGE, f"{printable(error.object, 80)} is no text in UTF-8."
+        case _:
+            from tallystick.model.text import printable  # noqa: PLC0415 - likewise
 
             what = printable(f"{type(error).__name__}: {error}")
             return ExitCode.BUG, f"unexpected error, {what}\nSet {DEBUG_VARIABLE}=1 and run it again for details."
@@ -128,30 +108,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-app.command("start")(start.start)
-app.command("mine")(mine.mine)
-app.command("post")(post.post)
-app.command("record")(record.record)
-app.command("records")(records.records)
-app.command("search")(search.search)
-app.command("prove")(prove.prove)
-app.command("check")(check.check)
-app.command("erase")(erase.erase)
-app.command("blocks")(blocks.blocks)
-app.command("block")(block.block)
-app.command("peers")(peers.peers)
-app.command("add-peer")(add_peer.add_peer)
-app.command("remove-peer")(remove_peer.remove_peer)
-app.command("ban")(ban.ban)
-app.command("unban")(unban.unban)
-app.command("forks")(forks.forks)
-app.command("status")(status.status)
-app.add_typer(network.app)
-app.command("verify")(verify.verify)
-app.command("export")(export.export)
-app.command("backup")(backup.backup)
-app.command("import")(import_.import_)
-app.command("simulate")(simulate.simulate)
-app.command("bench")(bench.bench)

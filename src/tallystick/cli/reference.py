@@ -11,6 +11,7 @@ from typing import Final
 from typer.testing import CliRunner
 
 from tallystick.cli.application import app
+from tallystick.cli.commands import NAMES, command
 from tallystick.cli.exits import ExitCode
 
 WIDTH: Final = 100
@@ -68,12 +69,9 @@ def reference() -> str:
 
 def all_commands() -> Iterator[tuple[str, ...]]:
     """The words of every command, those in groups too."""
-    for command in app.registered_commands:
-        yield (str(command.name),)
-    for group in app.registered_groups:
-        members = group.typer_instance
-        if members is not None:
-            yield from ((str(members.info.name), str(command.name)) for command in members.registered_commands)
+    for name in NAMES:
+        members = getattr(command(name), "commands", None)
+        yield from [(name,)] if members is None else [(name, member) for member in members]
 
 
 if __name__ == "__main__":
