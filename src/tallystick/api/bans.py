@@ -10,13 +10,14 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.blocks import affordable
 from tallystick.api.bodies import SUBJECT, text_of
 from tallystick.api.desk import Desk
 from tallystick.api.requests import READ, require_json
+from tallystick.api.routes import Routes
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.node.ports import Banned
 from tallystick.wire.addresses import plain
@@ -25,9 +26,9 @@ _KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 _DONE: Final = {"status": True}
 
 
-def bans(desk: Desk) -> Blueprint:
+def bans(desk: Desk) -> Routes:
     """The routes of this noun."""
-    blueprint = Blueprint("bans")
+    blueprint = Routes("bans")
 
     async def listed(_: Request) -> Answer:
         return affordable(desk, json_answer([_as_shown(ban) for ban in desk.ledger.banned()]))

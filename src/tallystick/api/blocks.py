@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 import structlog
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, encode, json_answer
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ, parameters, whole_number
+from tallystick.api.routes import Routes
 from tallystick.api.views import blocks_view, found_view, header_view
 from tallystick.chain.contracts import Found, Reader
 from tallystick.errors import StoreError, shown
@@ -27,9 +28,9 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _log: Final = structlog.get_logger("tallystick.api")
 
 
-def blocks(desk: Desk) -> Blueprint:
+def blocks(desk: Desk) -> Routes:
     """The routes of this noun."""
-    blueprint = Blueprint("blocks")
+    blueprint = Routes("blocks")
 
     async def chain(request: Request) -> Answer | None:
         ledger = desk.ledger

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
-from sanic import Blueprint, Request
+from sanic import Request
 from sanic.response import HTTPResponse
 
 from tallystick.api.answers import Answer, encode
@@ -25,6 +25,7 @@ from tallystick.api.desk import Desk
 from tallystick.api.feed import KINDS, Cursor, Event, Feed, now, since
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ, parameters, whole_number
+from tallystick.api.routes import Routes
 from tallystick.errors import StoreError, shown
 from tallystick.model.block import INDEX_MAX
 from tallystick.model.limits import SECOND_MS
@@ -42,9 +43,9 @@ _BEGINNING: Final = b"retry: 1000\nid: %b\n\n"
 _log: Final = structlog.get_logger("tallystick.api")
 
 
-def events(desk: Desk) -> Blueprint:
+def events(desk: Desk) -> Routes:
     """The route of this noun."""
-    blueprint = Blueprint("events")
+    blueprint = Routes("events")
     streams: set[Stream] = set()
     turn = asyncio.Lock()
 

@@ -6,12 +6,13 @@ asks its reader for it and sends it along with what it wants to know (`access`).
 
 from __future__ import annotations
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, fields_of, status_line
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ
+from tallystick.api.routes import Routes
 from tallystick.errors import shown
 from tallystick.web.pages import FRONT, HEADERS, Page, pages
 
@@ -33,9 +34,9 @@ class PageAnswer(Answer):
         return status_line(self.status) + fields_of({**HEADERS, **own})
 
 
-def explorer(_: Desk) -> Blueprint:
+def explorer(_: Desk) -> Routes:
     """The routes of this noun. The front page itself is a matter of `state`, as programs get something else there."""
-    blueprint = Blueprint("explorer")
+    blueprint = Routes("explorer")
 
     async def file(request: Request, name: str) -> Answer:
         page = pages().get(name)

@@ -17,20 +17,21 @@ from prometheus_client import ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer
 from tallystick.api.blocks import affordable
 from tallystick.api.desk import Desk
 from tallystick.api.requests import READ
+from tallystick.api.routes import Routes
 
 _VERSIONS: Final = re.compile(r"version=([^;,]*)")
 _VERSION: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 
 
-def metrics(desk: Desk) -> Blueprint:
+def metrics(desk: Desk) -> Routes:
     """The route of this noun."""
-    blueprint = Blueprint("metrics")
+    blueprint = Routes("metrics")
     desk.registry.register(ServerCollector(desk))
     desk.registry.register(desk.latency)
     ProcessCollector(registry=desk.registry)

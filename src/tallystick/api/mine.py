@@ -12,7 +12,7 @@ import asyncio
 import re
 from typing import Final
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, encode, json_answer
 from tallystick.api.bodies import DATA, text_of
@@ -23,6 +23,7 @@ from tallystick.api.proofs import rules_of
 from tallystick.api.protocol import let_go_of_body
 from tallystick.api.records import posted_answer
 from tallystick.api.requests import parameters, require_json
+from tallystick.api.routes import Routes
 from tallystick.api.views import found_view
 from tallystick.chain.contracts import Found, Known, Placed, Reader
 from tallystick.errors import shown
@@ -34,9 +35,9 @@ from tallystick.node.ports import Ledger
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,9})?")
 
 
-def mine(desk: Desk) -> Blueprint:
+def mine(desk: Desk) -> Routes:
     """The route of this verb."""
-    blueprint = Blueprint("mine")
+    blueprint = Routes("mine")
 
     async def post(request: Request) -> Answer:
         ledger = desk.ledger

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.access import listens_privately
 from tallystick.api.answers import Answer, json_answer
@@ -21,6 +21,7 @@ from tallystick.api.bodies import PEER, text_of
 from tallystick.api.desk import Desk
 from tallystick.api.protocol import head_of
 from tallystick.api.requests import READ, require_json
+from tallystick.api.routes import Routes
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.limits import SECOND_MS
 from tallystick.wire.addresses import PeerAddress, host_port, judge, parse
@@ -29,9 +30,9 @@ _DONE: Final = {"status": True}
 """What the book answers when there is nothing to say."""
 
 
-def peers(desk: Desk) -> Blueprint:
+def peers(desk: Desk) -> Routes:
     """The routes of this noun."""
-    blueprint = Blueprint("peers")
+    blueprint = Routes("peers")
 
     async def connected(_: Request) -> Answer:
         return json_answer(list(desk.ledger.connected()))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.blocks import found_block, is_index
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ, parameters
+from tallystick.api.routes import Routes
 from tallystick.chain.contracts import Reader, Shown
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.network import SealedRules
@@ -23,9 +24,9 @@ from tallystick.model.sealed import FIXED_BYTES, HeaderFields, SealedBlock, head
 from tallystick.node.ports import Ledger
 
 
-def proofs(desk: Desk) -> Blueprint:
+def proofs(desk: Desk) -> Routes:
     """The route of proofs that concern no record; those that do come with it (`records`)."""
-    blueprint = Blueprint("proofs")
+    blueprint = Routes("proofs")
 
     async def consistency(request: Request, ref: str) -> Answer:
         return consistency_answer(desk.ledger, ref, request.query_string)

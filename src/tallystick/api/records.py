@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 from urllib.parse import unquote
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.blocks import affordable
@@ -19,6 +19,7 @@ from tallystick.api.desk import Desk
 from tallystick.api.posts import records_in
 from tallystick.api.proofs import logged_header, proof_of, rules_of
 from tallystick.api.requests import READ, parameters, require_json, whole_number
+from tallystick.api.routes import Routes
 from tallystick.api.views import posted_view, proven_view, record_view
 from tallystick.chain.contracts import Known
 from tallystick.errors import Rule, RuleViolation, shown
@@ -29,9 +30,9 @@ from tallystick.node.ports import Ledger
 _DONE: Final = {"status": True}
 
 
-def records(desk: Desk) -> Blueprint:
+def records(desk: Desk) -> Routes:
     """The routes of this noun."""
-    blueprint = Blueprint("records")
+    blueprint = Routes("records")
 
     async def post(request: Request) -> Answer:
         ledger = desk.ledger

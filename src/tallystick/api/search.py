@@ -14,13 +14,14 @@ import asyncio
 from collections.abc import Generator, Iterator
 from typing import Final
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.blocks import affordable
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ, parameters, whole_number
+from tallystick.api.routes import Routes
 from tallystick.api.views import match_view
 from tallystick.errors import shown
 from tallystick.model.block import INDEX_MAX
@@ -31,9 +32,9 @@ _END: Final = INDEX_MAX + 1
 """Above every place."""
 
 
-def search(desk: Desk) -> Blueprint:
+def search(desk: Desk) -> Routes:
     """The route of this noun."""
-    blueprint = Blueprint("search")
+    blueprint = Routes("search")
     turn = asyncio.Lock()
 
     async def find(request: Request) -> Answer:

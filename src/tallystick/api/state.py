@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import Answer, json_answer
 from tallystick.api.desk import Desk
 from tallystick.api.explorer import front_page
 from tallystick.api.requests import READ, names_html
+from tallystick.api.routes import Routes
 from tallystick.api.views import header_view
 from tallystick.model.limits import SECOND_MS
 from tallystick.node.ports import MiningStatus, PeerStatus, SyncProgress
@@ -47,9 +48,9 @@ ENDPOINTS: Final[Mapping[str, str]] = {
 """Everything this node serves, in a line each."""
 
 
-def state(desk: Desk) -> Blueprint:
+def state(desk: Desk) -> Routes:
     """The routes of this noun."""
-    blueprint = Blueprint("state")
+    blueprint = Routes("state")
 
     async def front(request: Request) -> Answer:
         if names_html(request):

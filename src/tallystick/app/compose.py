@@ -37,7 +37,6 @@ from tallystick.app.metrics import NodeCollector
 from tallystick.app.mining import Miner
 from tallystick.app.open_files import allowed_connections
 from tallystick.app.runner import Runner, read_clock
-from tallystick.app.tls import client_context, server_context
 from tallystick.consensus import engine_for
 from tallystick.errors import StoreCorruptError
 from tallystick.model.limits import LIMITS
@@ -154,6 +153,8 @@ def _server_tls(config: Config) -> ssl.SSLContext | None:
     """What the port speaks TLS with, if it does."""
     if config.tls_cert is None or config.tls_key is None:
         return None
+    from tallystick.app.tls import server_context  # noqa: PLC0415 - few use TLS, and it loads a library for certificates
+
     return server_context(config.tls_cert, config.tls_key)
 
 
@@ -216,7 +217,16 @@ def _dialer(config: Config, profile: Profile, server: Server) -> Dialer:
         judge(ip, private_ok=trusted or address in config.peers)
 
     is_ours = partial(is_this_machine, (server.host, server.port))
-    return Dialer(LIMITS, judge_dial, is_ours, resolved, tls=client_context(config.tls_ca), classic_ok=profile.classic)
+    return Dialer(LIMITS, judge_dial, is_ours, resolved, tls=_client_tls(config), classic_ok=profile.classic)
+
+
+def _client_tls(config: Config) -> ssl.SSLContext | None:
+    """Whom to trust besides those whom the system does; None: nobody. Raises ConfigError."""
+    if config.tls_ca is None:
+        return None
+    from tallystick.app.tls import client_context  # noqa: PLC0415 - as above
+
+    return client_context(config.tls_ca)
 
 
 def _size_of(config: Config) -> int | None:

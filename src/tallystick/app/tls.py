@@ -58,20 +58,17 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def client_context(authorities: Path | None = None) -> ssl.SSLContext:
+def client_context(authorities: Path) -> ssl.SSLContext:
     """To dial `wss://` nodes whose certificates the system trusts, or one of these `authorities` vouches for.
 
     Raises ConfigError.
     """
     context = ssl.create_default_context()
-    if authorities is not None:
-        found = _certificates(authorities, "TLS authorities file")
-        try:
-            context.load_verify_locations(cadata="".join(one.public_bytes(Encoding.PEM).decode() for one in found))
-        except ssl.SSLError as error:
-            raise ConfigError(
-                f"The TLS authorities file {_shown(authorities)} is of no use: {_reason(error)}."
-            ) from error
+    found = _certificates(authorities, "TLS authorities file")
+    try:
+        context.load_verify_locations(cadata="".join(one.public_bytes(Encoding.PEM).decode() for one in found))
+    except ssl.SSLError as error:
+        raise ConfigError(f"The TLS authorities file {_shown(authorities)} is of no use: {_reason(error)}.") from error
     return context
 
 

@@ -73,8 +73,8 @@ class Dialer:
         tls: ssl.SSLContext | None = None,
         classic_ok: bool = True,
     ) -> None:
-        """`tls` decides whose certificates are accepted (by default whom the system trusts), `classic_ok`
-        whether peers may speak the classic dialect."""
+        """`tls` decides whose certificates are accepted (by default whom the system trusts; all of those are read when
+        the first `wss://` is dialled), `classic_ok` whether peers may speak the classic dialect."""
         self._limits = limits
         self._judge = judge
         self._is_ours = is_ours

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sanic import Blueprint, Request
+from sanic import Request
 
 from tallystick.api.answers import JSON as JSON_KIND
 from tallystick.api.answers import Answer, encode
@@ -21,6 +21,7 @@ from tallystick.api.openapi.operations import ANYWHERE, JSON, OPERATIONS, TAGS, 
 from tallystick.api.openapi.shapes import Schema, ref, text
 from tallystick.api.problems import HEADERS, TABLE, TYPE_PREFIX, Fault, problem_document
 from tallystick.api.requests import READ
+from tallystick.api.routes import Routes
 from tallystick.errors import Rule
 
 PROBLEM: Final = "application/problem+json"
@@ -45,9 +46,9 @@ _SAYS: Final = {
 }
 
 
-def described(desk: Desk) -> Blueprint:
+def described(desk: Desk) -> Routes:
     """The route of this document."""
-    blueprint = Blueprint("openapi")
+    blueprint = Routes("openapi")
     body = encode(document(desk.version))
 
     async def show(_: Request) -> Answer:
