@@ -209,6 +209,19 @@ def test_a_body_nobody_asked_for_is_not_the_next_request() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("rest", [b"5\r\n", b"0\r\n", b"0;a=b\r\n\r"], ids=["no chunk", "no end", "half an end"])
+def test_whoever_stops_within_chunks_is_ended(rest: bytes) -> None:
+    """Catalogue row 118. It would hold its connection, and a place for long bodies, as long as it likes."""
+
+    async def main() -> None:
+        async with serving(Limits(request_ms=300)) as node:
+            ended = await node.raw(POST + b"Transfer-Encoding: chunked\r\n\r\n" + rest)
+            assert statuses(ended) == [408]
+            await until(lambda: node.server.connections == 0)
+
+    run(main())
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize(
     ("start", "status"),

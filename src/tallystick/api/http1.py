@@ -33,7 +33,7 @@ _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _LASTING: Final = b"HTTP/1.1"
 """A connection lasts if its client speaks this, and says nothing else."""
 
-_CHUNK_HEAD: Final = re.compile(rb"\r\n[0-9A-Fa-f]+(?:;[\t -~\x80-\xff]*)?\r\n")
+_CHUNK_HEAD: Final = re.compile(rb"\r\n([0-9A-Fa-f]{1,12})(?:;[\t -~\x80-\xff]*)?\r\n")
 """The end of what came before, then the size of a chunk, and extensions that nobody looks at (section 7.1.1)."""
 
 _CHUNK_HEAD_BYTES: Final = 64
@@ -144,13 +144,20 @@ class StrictHttp(Http):
         return await super().read()
 
     async def _chunk_begins(self) -> bool:
-        """Wait for the line that a chunk begins with. Is it one?"""
+        """Wait for the line that a chunk begins with, and behind the last one for the end of the body. Is it one?"""
         buffer = self.recv_buffer
         while _CRLF.startswith(buffer):
             await self._receive_more()
         while buffer.startswith(_CRLF) and buffer.find(_CRLF, len(_CRLF)) < 0 and len(buffer) <= _CHUNK_HEAD_BYTES:
             await self._receive_more()
-        return _CHUNK_HEAD.match(buffer) is not None
+        begins = _CHUNK_HEAD.match(buffer)
+        if begins is None:
+            return False
+        end, is_last = begins.end(), int(begins[1], 16) == 0
+        del begins  # a match would hold the buffer as long as it is
+        while is_last and len(buffer) < end + len(_CRLF):  # Sanic waits for these without a deadline
+            await self._receive_more()
+        return True
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001 - Sanic's signature
         """Send the head of an answer, with its body if that is all of it."""

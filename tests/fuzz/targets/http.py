@@ -299,7 +299,7 @@ def seeds() -> Iterator[bytes]:
         _POST + b"Content-Length: 13\r\n\r\n" + _BODY[:5], _POST[:30], b"\r\n" + get, b"\x16\x03\x01", b"GET /\r\n\r\n",
         _POST + b"Connection: close\r\nContent-Length: 13\r\n\r\n" + _BODY + get,
         _POST + b"Content-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Content-Length: 9999\r\n\r\n",
+        _POST + b"Content-Length: 9999\r\n\r\n", _POST + b"Transfer-Encoding: chunked\r\n\r\n0;a=b\r\n\r",
         b"DELETE /peers/10.0.0.1:1 HTTP/1.1\r\n" + _HOST + b"\r\n", b"GET /status HTTP/1.1\r\n" + _HOST + b"\r\n",
         b"POST /addPeer HTTP/1.1\r\n" + _HOST + b'Content-Type: application/json\r\nContent-Length: 22\r\n\r\n{"peer":"ws://1.2.3.4"}',
         b"GET / HTTP/1.1\r\n" + _HOST + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x80mask",
