@@ -231,6 +231,25 @@ def test_the_whole_chain_is_one_array() -> None:
     run(main())
 
 
+def test_a_client_of_http_1_0_gets_the_chain_without_chunks() -> None:
+    """It knows none (RFC 9112, section 6.1): what it gets ends with the connection, whatever it says of keeping it."""
+
+    async def main() -> None:
+        async with serving(Limits(page_blocks=7)) as node:
+            node.ledger.mine_many(20)
+            for method in (b"GET", b"HEAD"):
+                ask = method + b" /blocks HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n"
+                head, _, body = (await node.raw(ask)).partition(b"\r\n\r\n")
+                assert b"\r\nconnection: close" in head
+                assert b"transfer-encoding" not in head
+                assert b"content-length" not in head
+                assert (json.loads(body) if body else None) == (
+                    (await node.client.get("/blocks")).json() if method == b"GET" else None
+                )
+
+    run(main())
+
+
 def test_the_chain_ends_where_it_ended_when_it_was_asked_for() -> None:
     """A chain that grows as fast as it is sent would never end."""
 

@@ -29,7 +29,8 @@ _SIZE: Final = re.compile(r"[0-9A-Fa-f]{1,12}")
 _CRLF: Final = b"\r\n"
 _END: Final = b"\r\n\r\n"
 
-_VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+_OLD: Final = "1.0"
+_VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": _OLD}
 _LASTING: Final = b"HTTP/1.1"
 """A connection lasts if its client speaks this, and says nothing else."""
 
@@ -168,6 +169,10 @@ class StrictHttp(Http):
             data, framing, self.response_func = b"", b"", None  # type: ignore[assignment]  # Sanic does so too
         elif end_stream:
             framing, self.response_func = b"content-length: %d\r\n" % len(data), None  # type: ignore[assignment]
+        elif (
+            self.request.version == _OLD
+        ):  # it knows no chunks (RFC 9112, section 6.1): the answer ends with the connection
+            framing, self.response_func, self.keep_alive = b"", self._http10_response, False
         else:
             framing, self.response_func = b"transfer-encoding: chunked\r\n", self.http1_response_chunked
             data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -180,6 +185,13 @@ class StrictHttp(Http):
                 head = HTTP_CONTINUE + head
         await self._send(head + data)
         self.stage = Stage.IDLE if end_stream else Stage.RESPONSE
+
+    async def _http10_response(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001 - Sanic's signature
+        """Send a part of an answer as it is: the end of the connection will be its end."""
+        if data:
+            await self._send(data)
+        if end_stream:
+            self.response_func, self.stage = None, Stage.IDLE  # type: ignore[assignment]  # as above
 
     async def head_response_ignored(self, data: bytes, end_stream: bool) -> None:  # type: ignore[override]  # noqa: FBT001 - Sanic awaits it, and forgot the async
         """What an answer to HEAD does with a body: nothing."""
