@@ -236,7 +236,7 @@ def test_a_node_takes_the_blocks_of_the_example() -> None:
     made = chain_of_the_example()
     taken = [ENGINE.check_alone(ENGINE.read(ENGINE.whole(block))) for block in made[1:]]
     genesis = header_of(made[0])
-    placed = ENGINE.place(taken, genesis, lambda _, __: [genesis], BLOCK_2.timestamp)
+    placed = ENGINE.place(taken, genesis, lambda _, __: [genesis], BLOCK_2.timestamp).blocks
     assert placed == made[1:]
 
 

@@ -12,6 +12,7 @@ from tallystick.chain.writes import AddSide, Append, Switch
 from tallystick.consensus.work import NEAR_TIP_BLOCKS
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import Limits
+from tallystick.model.log import parents
 from tallystick.model.sealed import UncheckedSealed
 from tests.chain.sealed_drawing import RULES, SPACING_MS, SealedDrawing
 
@@ -28,6 +29,22 @@ def test_a_block_on_the_tip_extends_the_chain(chain: SealedDrawing) -> None:
     chain.accepts("a1 r1", on="genesis").extends_to("a1").accepts("a2", "a3 r2 r3", on="a1").extends_to("a3")
     assert list(chain.change.writes) == [Append(chain.change.appended)]
     chain.expects_logged("r1", "r2", "r3")
+
+
+def test_the_store_is_told_what_was_hashed_of_the_log_already(chain: SealedDrawing) -> None:
+    """Of the tiles that became full: the first ends in a2, and a3 fills two."""
+    some = [" ".join(f"r{at}" for at in range(start, end)) for start, end in ((0, 250), (250, 260), (260, 800))]
+    chain.accepts(f"a1 {some[0]}", on="genesis").extends_to("a1")
+    assert chain.change.writes[0].tops == []  # type: ignore[union-attr]
+    chain.accepts(f"a2 {some[1]}", f"a3 {some[2]}", on="a1").extends_to("a3")
+    row = [each.leaf for name in ("a1", "a2", "a3") for each in chain.named[name].records]
+    for _ in range(8):
+        row = parents(row)
+    (write,) = chain.change.writes
+    assert isinstance(write, Append)
+    assert write.tops == row
+    assert len(row) == 3
+    assert write == Append(write.blocks), "it says nothing that does not follow from the blocks"
 
 
 def test_most_work_wins_over_more_blocks() -> None:

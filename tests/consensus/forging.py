@@ -100,7 +100,7 @@ def through_all_stages(
     """What becomes of a lone block that a peer sends. Raises RuleViolation."""
     block = engine.check_alone(engine.read(sent))
     engine.check_in_place(block, header_of(parent))
-    (placed,) = engine.place([block], header_of(parent), past_among(blocks), LATER_MS)
+    (placed,) = engine.place([block], header_of(parent), past_among(blocks), LATER_MS).blocks
     return placed
 
 

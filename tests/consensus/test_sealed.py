@@ -176,7 +176,7 @@ def test_every_header_is_a_checkpoint_of_one_log() -> None:
 
 def test_a_block_extends_the_log_of_its_parent_and_no_other() -> None:
     header = sealed_header(header_of(PARENT))
-    assert extended_log(BLOCK, header.log_size, header.edge) == BLOCK.edge
+    assert extended_log(BLOCK, header.log_size, header.edge).edge == BLOCK.edge
     others = [block for block in CHAIN if block.log_size != PARENT.log_size]
     assert len(others) > 5
     for other in others:

@@ -59,7 +59,7 @@ def with_raw(**changes: object) -> SealedBlock:
 
 
 def in_place(wall_ms: int = LATER_MS, **changes: object) -> Sequence[SealedBlock]:
-    return ENGINE.place([alone(**changes)], header_of(PARENT), PAST, wall_ms)
+    return ENGINE.place([alone(**changes)], header_of(PARENT), PAST, wall_ms).blocks
 
 
 def surveyed(*headers: bytes, wall_ms: int = LATER_MS) -> list[Header]:
@@ -259,7 +259,7 @@ def test_with_nothing_wrong_all_stages_are_passed() -> None:
     assert run(SENT) == [alone()]
     assert run() == []
     assert ENGINE.survey([], header_of(PARENT), PAST, 0) == []
-    assert ENGINE.place([], header_of(PARENT), PAST, 0) == []
+    assert ENGINE.place([], header_of(PARENT), PAST, 0) == ([], [])
     assert surveyed() == [without_edge(placed)]
     assert ENGINE.check_alone(GENESIS_SENT) == GENESIS
 
@@ -319,7 +319,7 @@ def test_each_block_of_a_run_is_held_against_the_eleven_before_it(deltas: list[i
     parent, branch = header_of(chain[start]), chain[start + 1 :]
     past = past_among({block.hash: block for block in chain})
     for check in (
-        lambda: ENGINE.place(branch, parent, past, LATER_MS),
+        lambda: ENGINE.place(branch, parent, past, LATER_MS).blocks,
         lambda: ENGINE.survey([header_bytes_of(block) for block in branch], parent, past, LATER_MS),
     ):
         try:
@@ -339,7 +339,7 @@ def test_a_survey_keeps_as_many_headers_as_the_median_takes() -> None:
 
 def placed_on(parent: SealedBlock, timestamp: int) -> Sequence[SealedBlock]:
     block = ENGINE.check_alone(forged(parent, (), timestamp=timestamp))
-    return ENGINE.place([block], header_of(parent), PAST, LATER_MS)
+    return ENGINE.place([block], header_of(parent), PAST, LATER_MS).blocks
 
 
 def test_a_wrong_body_says_nothing_of_its_header() -> None:
@@ -397,7 +397,7 @@ def test_a_draft_that_is_sealed_passes_every_stage(steps: Steps, nonce: int, wal
 
     checked = ENGINE.check_alone(ENGINE.read(ENGINE.whole(block)))
     ENGINE.check_in_place(checked, header_of(parent))
-    assert list(ENGINE.place([checked], header_of(parent), past, block.timestamp)) == [block]
+    assert ENGINE.place([checked], header_of(parent), past, block.timestamp).blocks == [block]
     assert ENGINE.check_run(parent.index, parent.hash, [ENGINE.body(block)]) == [checked]
     surveyed = ENGINE.survey([header_bytes_of(block)], header_of(parent), past, block.timestamp)
     assert surveyed == [without_edge(block)]
@@ -425,8 +425,8 @@ def test_headers_alone_show_what_a_branch_weighs(steps: Steps, data: st.DataObje
     chain = grown(ENGINE, *steps)
     past = past_among({block.hash: block for block in chain})
     bodies = [ENGINE.body(block) for block in chain[1:]]
-    placed = ENGINE.place(ENGINE.check_run(0, GENESIS.hash, bodies), GENESIS.header, past, LATER_MS)
-    assert list(placed) == chain[1:]
+    placed = ENGINE.place(ENGINE.check_run(0, GENESIS.hash, bodies), GENESIS.header, past, LATER_MS).blocks
+    assert placed == chain[1:]
     surveyed: list[Header] = [GENESIS.header]
 
     def newest(_: Header, count: int) -> list[Header]:

@@ -19,6 +19,7 @@ from tallystick.model.log import (
     check_consistency,
     check_inclusion,
     extend,
+    grow,
     leaf_hash,
     node_hash,
     prove_consistency,
@@ -43,8 +44,8 @@ class Shelf:
         self.size = 0
         self.reads: list[list[Tile]] = []
 
-    def append(self, leaves: Sequence[bytes]) -> dict[Tile, bytes]:
-        changed = tiles.append(self.size, leaves, self.read)
+    def append(self, leaves: Sequence[bytes], tops: Sequence[bytes] | None = None) -> dict[Tile, bytes]:
+        changed = tiles.append(self.size, leaves, self.read, tops)
         self.tiles |= changed
         self.size += len(leaves)
         return changed
@@ -87,6 +88,40 @@ def test_a_log_that_grows_in_any_steps_has_the_tiles_of_its_definition(steps: li
         assert all(before.get(tile) != content for tile, content in changed.items()), "nothing is written in vain"
 
 
+@given(st.lists(st.integers(0, 400), max_size=5))
+def test_whoever_extends_the_edge_has_hashed_what_the_tiles_need(steps: list[int]) -> None:
+    shelf, edge = Shelf(), EMPTY_EDGE
+    for step in steps:
+        leaves, size = LEAVES[shelf.size : shelf.size + step], shelf.size
+        growth = grow(edge, size, leaves)
+        tops = tiles.tops_of(growth)
+        shelf.append(leaves, tops)
+        assert shelf.tiles == defined(LEAVES[: shelf.size])
+        assert growth.edge == extend(EMPTY_EDGE, 0, LEAVES[: shelf.size])
+        assert tiles.lead(tops, size, edge, shelf.size, growth.edge)
+        edge = growth.edge
+
+
+@given(st.integers(0, 600), st.integers(0, 400), st.data())
+def test_no_tops_but_the_true_ones_lead_to_an_edge(size: int, count: int, data: st.DataObject) -> None:
+    edge = extend(EMPTY_EDGE, 0, LEAVES[:size])
+    growth = grow(edge, size, LEAVES[size : size + count])
+    tops, grown = list(tiles.tops_of(growth)), size + count
+    assert tiles.lead(tops, size, edge, grown, growth.edge)
+    assert not tiles.lead([*tops, LEAVES[0]], size, edge, grown, growth.edge)
+    assert not tiles.lead(tops, size, edge[:-1] if edge else (LEAVES[0],), grown, growth.edge)
+    assert not tiles.lead(tops, size, edge, grown, (*growth.edge, LEAVES[0]))
+    if tops:
+        at = data.draw(st.integers(0, len(tops) - 1))
+        changed = [tops[at][:-1] + bytes([tops[at][-1] ^ 1]), LEAVES[0], tops[at][:-1], b""]
+        for other in [*([*tops[:at], each, *tops[at + 1 :]] for each in changed), tops[:-1]]:
+            assert not tiles.lead(other, size, edge, grown, growth.edge)
+    if len(tops) > 1:
+        assert not tiles.lead(tops[::-1], size, edge, grown, growth.edge)
+        joined = tops[0] + tops[1]
+        assert not tiles.lead([joined[:31], joined[31:], *tops[2:]], size, edge, grown, growth.edge)
+
+
 @given(st.integers(0, 900), st.integers(0, 100))
 def test_only_tiles_that_are_there_and_not_full_are_read_and_all_at_once(size: int, count: int) -> None:
     shelf = filled(size)
@@ -98,10 +133,14 @@ def test_only_tiles_that_are_there_and_not_full_are_read_and_all_at_once(size: i
 
 def test_tiles_on_three_levels_are_those_of_their_definition() -> None:
     leaves = [leaf_hash(entry(number)) for number in range(LARGE)]
-    shelf = Shelf()
+    shelf, spared, edge = Shelf(), Shelf(), EMPTY_EDGE
     for start, end in pairwise([0, 1, 250, 256, 257, 65_000, 65_535, 65_536, 65_537, 65_700, LARGE]):
         shelf.append(leaves[start:end])
-        assert shelf.tiles == defined(leaves[:end])
+        growth = grow(edge, start, leaves[start:end])
+        assert tiles.lead(tiles.tops_of(growth), start, edge, end, growth.edge)
+        spared.append(leaves[start:end], tiles.tops_of(growth))
+        assert shelf.tiles == spared.tiles == defined(leaves[:end])
+        edge = growth.edge
     assert {tile.level: tile.index for tile in sorted(shelf.tiles)} == {0: 258, 1: 1, 2: 0}
     root = root_of(extend(EMPTY_EDGE, 0, leaves))
     for position in (0, 255, 256, 40_000, 65_535, 65_536, LARGE - 1):

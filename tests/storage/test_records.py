@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tallystick.chain.contracts import Placed
 from tallystick.chain.writes import AddRecords, AddSide, Append, DropStaged, Erase, Write
 from tallystick.errors import StoreCorruptError, StoreError, StoreVersionError
 from tallystick.model.limits import LIMITS, MIB
+from tallystick.model.log import grow
 from tallystick.model.network import CLASSIC
 from tallystick.model.record import without_data
-from tallystick.model.sealed import header_bytes_of
+from tallystick.model.sealed import SealedBlock, header_bytes_of
+from tallystick.model.tiles import tops_of
 from tallystick.storage.backup import backup
 from tallystick.storage.opening import open_reader, open_store
-from tallystick.storage.record_rows import ROWS, stored
+from tallystick.storage.record_rows import stored
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.storage.verify import verify
+from tests.effort import examples
 from tests.storage import record_script
 from tests.storage.kit import WIDE, commit, switch
 from tests.storage.record_script import batches, observed
@@ -38,7 +46,7 @@ def stored_ids(store: SqliteStore) -> list[str]:
     return [str(id) for (id,) in rows(store, "SELECT id FROM records ORDER BY seq")]
 
 
-@pytest.mark.parametrize("number", [1, ROWS - 1, ROWS, 2 * ROWS + 3])
+@pytest.mark.parametrize("number", [1, 9, 10, 99, 100, 234])
 def test_many_records_are_stored_as_each_of_them_would_be(tmp_path: Path, number: int) -> None:
     with sealed_on_disk(tmp_path) as (store, reader):
         some = [without_data(each) if at % 3 == 1 else each for at, each in enumerate(records("r", number))]
@@ -161,6 +169,83 @@ def test_a_record_is_never_put_in_two_places(tmp_path: Path, twice: str) -> None
         store.rollback()
         assert store.pool_size()[0] == 1
     assert verify(tmp_path, NETWORK).records == 1
+
+
+# --- the log ---------------------------------------------------------------------------------------
+
+
+def tops_in(blocks: Sequence[SealedBlock], parent: SealedBlock) -> list[bytes]:
+    """What whoever checked these blocks has hashed of the log."""
+    tops: list[bytes] = []
+    for block in blocks:
+        tops += tops_of(grow(parent.edge, parent.log_size, [each.leaf for each in block.records]))
+        parent = block
+    return tops
+
+
+SIZES = (255, 1, 3, 700, 0, 66)
+
+
+def test_a_log_is_the_same_whoever_hashed_it(tmp_path: Path) -> None:
+    """The tops of tiles are a help, which any write may lack."""
+    blocks = branch(GENESIS, *(records(f"r{at}", size) for at, size in enumerate(SIZES)))
+    kept = []
+    for name, helped in (("alone", []), ("helped", [0, 1, 2]), ("now and then", [1])):
+        with sealed_on_disk(tmp_path / name) as (store, _):
+            for number, (start, end) in enumerate(pairwise([0, 2, 4, 6])):
+                run, before = blocks[start:end], blocks[start - 1] if start else GENESIS
+                tops = tops_in(run, before)
+                assert len(tops) == run[-1].log_size // 256 - before.log_size // 256
+                commit(store, Append(run, None, tops if number in helped else None))
+            kept.append(rows(store, "SELECT key, hashes FROM tiles ORDER BY key"))
+        assert verify(tmp_path / name, NETWORK).records == sum(SIZES)
+    assert kept[0] == kept[1] == kept[2]
+    assert len(kept[0]) == 6
+
+
+def test_hashes_that_do_not_lead_to_the_root_are_not_kept(tmp_path: Path) -> None:
+    blocks = branch(GENESIS, *(records(f"r{at}", size) for at, size in enumerate(SIZES)))
+    before, run = blocks[0], blocks[1:]
+    tops = tops_in(run, before)
+    moved = msgspec.structs.replace(run[-1], edge=(*run[-1].edge[:-1], bytes(32)))
+    wrong = {
+        "another": Append(run, None, [*tops[:-1], bytes(32)]),
+        "fewer": Append(run, None, tops[:-1]),
+        "more": Append(run, None, [*tops, bytes(32)]),
+        "none": Append(run, None, []),
+        "in another order": Append(run, None, tops[::-1]),
+        "to another edge": Append([*run[:-1], moved], None, tops),
+    }
+    with sealed_on_disk(tmp_path) as (store, _):
+        commit(store, Append([before]))
+        for name, write in wrong.items():
+            store.begin()
+            with pytest.raises(StoreError, match="do not lead to its root"):
+                store.apply(write)
+            store.rollback()
+            assert len(stored_ids(store)) == SIZES[0], name
+        commit(store, Append(run, None, tops))
+    assert verify(tmp_path, NETWORK).records == sum(SIZES)
+
+
+# --- what is known already -------------------------------------------------------------------------
+
+
+@settings(max_examples=examples(30))
+@given(st.lists(st.lists(st.sampled_from("ABMNYZ"), unique=True, min_size=1), min_size=1, max_size=5), st.booleans())
+def test_a_record_is_found_again_wherever_its_id_is_among_the_others(batches: list[list[str]], lacking: bool) -> None:  # noqa: FBT001 - drawn
+    """Only ids up to the greatest that is stored are looked up."""
+    with tempfile.TemporaryDirectory() as folder, sealed_on_disk(Path(folder)) as (store, _):
+        places: dict[str, int] = {}
+        for batch in batches:
+            some = [record(name) for name in batch]
+            found, without = stored(store._database, some)
+            assert found == {each.entry: places[each.id] for each in some if each.id in places}
+            assert without == (set(found) if lacking else set())
+            fresh = [each for each in some if each.id not in places]
+            places |= {each.id: at for at, each in enumerate(fresh, len(places) + 1)}
+            if fresh:
+                commit(store, AddRecords([without_data(each) for each in fresh] if lacking else fresh))
 
 
 # --- reorgs ----------------------------------------------------------------------------------------

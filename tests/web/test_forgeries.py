@@ -200,7 +200,7 @@ def test_a_rewritten_work_chain_is_one_that_the_node_accepts(modules: Modules) -
     assert {rule for rules in resealed for rule in rules} <= {"seal-holds"}
     assert found["given"] == originals  # copies were changed, and nothing else
     read = [ENGINE.check_alone(read_block_json(json.dumps(block).encode(), 10_000)) for block in found["made"]]
-    placed = ENGINE.place(read, header_of(before), PAST, LATER_MS)
+    placed = ENGINE.place(read, header_of(before), PAST, LATER_MS).blocks
     edge_now, size = before.edge, before.log_size
     for block, original in zip(placed, blocks, strict=True):
         edge_now, size = extend(edge_now, size, [each.leaf for each in block.records]), size + len(block.records)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tallystick.chain.contracts import Draft, Duty, Engine, Past, Unchecked, View
+from tallystick.chain.contracts import Draft, Duty, Engine, Past, Placing, Unchecked, View
 from tallystick.chain.forkchoice import Reorg, plan
 from tallystick.chain.tree import BlockTree
 from tallystick.chain.writes import OWN, AddSide, Append, Mark, Switch, Write
@@ -150,10 +150,10 @@ class Chain:
         if before.hash == self.tip.hash:
             return self._connect(new, view)
         if not deep:
-            if self._engine.weight(header_of(new[-1])) < self._engine.least_weight(self.tip):
+            if self._engine.weight(header_of(new.blocks[-1])) < self._engine.least_weight(self.tip):
                 return NOTHING
-            self._check_is_shallow(new[-1], before, view)
-        change = self._branch(new, before, view)
+            self._check_is_shallow(new.blocks[-1], before, view)
+        change = self._branch(new.blocks, before, view)
         if kept is not None and change.refused:
             return NOTHING  # why it is refused was said when it came first
         return change
@@ -177,9 +177,9 @@ class Chain:
         if before.hash == self.tip.hash:
             return self._connect(new, view)
         oldest = root if root is not None and not self.has(root.index, root.hash, view) else before
-        return self._branch(new, before, view, staged=staged, oldest=oldest)
+        return self._branch(new.blocks, before, view, staged=staged, oldest=oldest)
 
-    def _place(self, run: Sequence[AnyBlock], parent: Header, view: View, wall_ms: int) -> Sequence[AnyBlock]:
+    def _place(self, run: Sequence[AnyBlock], parent: Header, view: View, wall_ms: int) -> Placing[AnyBlock]:
         return self._engine.place(run, parent, self.past(view), wall_ms)
 
     def past(self, view: View) -> Past:
@@ -220,22 +220,25 @@ class Chain:
 
     # --- changes -------------------------------------------------------------------------------
 
-    def _connect(self, blocks: Sequence[AnyBlock], view: View) -> Change:
+    def _connect(self, new: Placing[AnyBlock], view: View) -> Change:
         """Put blocks of others on the tip, if their records are new."""
+        blocks = new.blocks
         self._check_records_are_new(self.tip, self.tip, blocks, view)
         unseen = self._unseen(view)
-        change = self._append(blocks, None)
+        change = self._append(blocks, None, new.tops)
         if unseen:
             self._appended = [*unseen, *blocks]
         return change
 
-    def _append(self, blocks: Sequence[AnyBlock], marks: Sequence[Mark] | None) -> Change:
+    def _append(
+        self, blocks: Sequence[AnyBlock], marks: Sequence[Mark] | None, tops: Sequence[bytes] | None = None
+    ) -> Change:
         self._tree.extend(map(header_of, blocks))
         self._appended = blocks if self._engine.takes_records else ()
         self.tip_block = blocks[-1]
         size = self._limits.view_page
         if len(blocks) <= size:
-            return Change((Append(blocks, marks),), appended=blocks)
+            return Change((Append(blocks, marks, tops),), appended=blocks)
         writes = [
             Append(blocks[i : i + size], None if marks is None else marks[i : i + size])
             for i in range(0, len(blocks), size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -26,6 +26,19 @@ Unchecked = UncheckedBlock | UncheckedSealed
 
 Past = Callable[[Header, int], Sequence[Header]]
 """The last so many headers of the branch that ends in a header, that one included, oldest first."""
+
+
+Block_co = TypeVar("Block_co", bound=AnyBlock, covariant=True)
+
+
+class Placing(NamedTuple, Generic[Block_co]):
+    """Blocks in their place."""
+
+    blocks: Sequence[Block_co]
+    """With their weight."""
+
+    tops: Sequence[bytes] = ()
+    """What was hashed of the log on the way, as `Append.tops` has it."""
 
 
 class Engine(Protocol):
@@ -49,7 +62,7 @@ class Engine(Protocol):
     def check_in_place(self, block: AnyBlock, parent: Header) -> None:
         """Does a block name its parent and count one further? Raises RuleViolation."""
 
-    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Sequence[AnyBlock]:
+    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Placing[AnyBlock]:
         """Check in place blocks of which the first is the child of `parent` and each other of the one before, all
         linked already: time, difficulty, and what they say of the log. Returns them with their weight. Raises
         RuleViolation: TIME_NOT_FROM_FUTURE is not the block's fault for ever, all others are."""

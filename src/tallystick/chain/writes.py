@@ -35,6 +35,10 @@ class Append(msgspec.Struct, frozen=True):
     marks: Sequence[Mark] | None = None
     """One for each block; None when no block is marked."""
 
+    tops: Sequence[bytes] | None = None
+    """Of the tiles of leaves that the log fills with these blocks (`model.tiles`), if they are known from checking its
+    roots: they spare the store hashing the tree again, and say nothing that does not follow from the blocks."""
+
 
 class AddSide(msgspec.Struct, frozen=True):
     """Keep `blocks`, unmarked, beside the best chain. Blocks already there, or on it, are left as they are.

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from tallystick.chain.contracts import Draft, Past, Unchecked
+from tallystick.chain.contracts import Draft, Past, Placing, Unchecked
 from tallystick.consensus.links import check_linked
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.block import (
@@ -89,9 +89,9 @@ class ClassicEngine:
     def check_in_place(self, block: AnyBlock, parent: Header) -> None:
         check_linked(block, parent)
 
-    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Sequence[AnyBlock]:
+    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Placing[AnyBlock]:
         """Nothing more can be wrong with blocks that are linked."""
-        return run
+        return Placing(run)
 
     def check_run(self, index: int, hash: str, bodies: Sequence[Body | bytes]) -> list[Block]:
         """Check the hashes of a run, and with them its links, for a hash covers the one before. Raises RuleViolation.

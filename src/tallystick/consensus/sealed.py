@@ -21,7 +21,7 @@ import msgspec
 
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Header
-from tallystick.model.log import Edge, extend, root_of
+from tallystick.model.log import Edge, Growth, grow, root_of
 from tallystick.model.network import SealedRules
 from tallystick.model.record import RawRecord, Record, check_records, raw_of, without_data
 from tallystick.model.sealed import (
@@ -122,16 +122,17 @@ def check_body(block: UncheckedSealed, rules: SealedRules) -> SealedBlock:
     return sealed_block(block.header, block.fields, records)
 
 
-def extended_log(block: SealedBlock, log_size: int, edge: Edge) -> Edge:
-    """The log as of this block, whose parent has the log given. Raises RuleViolation(LOG_MATCHES_RECORDS)."""
-    edge = extend(edge, log_size, [record.leaf for record in block.records])
-    if block.log_size != log_size + len(block.records) or block.log_root != root_of(edge):
+def extended_log(block: SealedBlock, log_size: int, edge: Edge) -> Growth:
+    """What becomes of the log with this block, whose parent has the log given. Raises
+    RuleViolation(LOG_MATCHES_RECORDS)."""
+    growth = grow(edge, log_size, [record.leaf for record in block.records])
+    if block.log_size != log_size + len(block.records) or block.log_root != root_of(growth.edge):
         raise RuleViolation(
             Rule.LOG_MATCHES_RECORDS,
             f"block {block.index} says that the log has {block.log_size} entries and the root {block.log_root.hex()}, "
             f"which is not what its records make of the {log_size} before",
         )
-    return edge
+    return growth
 
 
 def sealed_header(header: Header) -> SealedHeader:

@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from tallystick.chain.contracts import Draft, Past, Unchecked
+from tallystick.chain.contracts import Draft, Past, Placing, Unchecked
 from tallystick.consensus.difficulty import MEDIAN_SPAN, asert, expand, hash_fits, median, work
 from tallystick.consensus.links import check_linked
 from tallystick.consensus.sealed import (
@@ -49,6 +49,7 @@ from tallystick.model.sealed import (
     read_header,
     sealed_block,
 )
+from tallystick.model.tiles import tops_of
 
 BITS_BYTES: Final = 4
 NONCE_BYTES: Final = 8
@@ -163,20 +164,22 @@ class WorkEngine:
     def check_in_place(self, block: AnyBlock, parent: Header) -> None:
         check_linked(block, parent)
 
-    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> list[SealedBlock]:
+    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Placing[SealedBlock]:
         before = sealed_header(parent)
         times = [header.timestamp for header in past(parent, MEDIAN_SPAN)]
         placed: list[SealedBlock] = []
+        tops: list[bytes] = []
         for block in run:
             assert isinstance(block, SealedBlock)  # noqa: S101 - of this network
             bits = int.from_bytes(block.seal[:BITS_BYTES], "big")
             self._check_schedule(block.index, bits, before)
             _check_time(block, times, wall_ms + self._future_ms)
-            edge = extended_log(block, before.log_size, before.edge)
-            placed.append(msgspec.structs.replace(block, weight=before.weight + work(bits), edge=edge))
+            growth = extended_log(block, before.log_size, before.edge)
+            placed.append(msgspec.structs.replace(block, weight=before.weight + work(bits), edge=growth.edge))
+            tops += tops_of(growth)
             before = placed[-1].header
             times = [*times[-MEDIAN_SPAN + 1 :], block.timestamp]
-        return placed
+        return Placing(placed, tops)
 
     def bits_after(self, parent: Header) -> int:
         """The compact target of the block that follows `parent`."""

@@ -78,19 +78,34 @@ def parents(hashes: Iterable[bytes]) -> list[bytes]:
     return [sha256(b"\x01" + left + right).digest() for left, right in zip(nodes, nodes, strict=False)]
 
 
-def extend(edge: Edge, size: int, leaves: Sequence[bytes]) -> Edge:
-    """The edge of a log of `size` entries after `leaves` were appended."""
+class Growth(NamedTuple):
+    """What becomes of a log when leaves are appended to it."""
+
+    edge: Edge
+    rows: Sequence[Sequence[bytes]]
+    """The nodes that are new, level by level, from the leaves up; for whoever keeps the tree (`model.tiles`)."""
+
+
+def grow(edge: Edge, size: int, leaves: Sequence[bytes]) -> Growth:
+    """What becomes of a log of `size` entries with this edge when `leaves` are appended."""
     above = list(edge)
     below: list[bytes] = []
-    row = list(leaves)
-    while row:  # the new nodes of one level, and the old one that waited for a neighbour
-        if size & 1:
-            row.insert(0, above.pop())
+    rows: list[Sequence[bytes]] = []
+    row: Sequence[bytes] = leaves
+    while row:
+        rows.append(row)
+        if size & 1:  # the last old node of the level waited for a neighbour
+            row = [above.pop(), *row]
         if len(row) & 1:
             below.append(row[-1])
         row = parents(row)
         size >>= 1
-    return (*above, *reversed(below))
+    return Growth((*above, *reversed(below)), rows)
+
+
+def extend(edge: Edge, size: int, leaves: Sequence[bytes]) -> Edge:
+    """The edge of a log of `size` entries after `leaves` were appended."""
+    return grow(edge, size, leaves).edge
 
 
 def root_of(edge: Sequence[bytes]) -> bytes:

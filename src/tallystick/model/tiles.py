@@ -13,6 +13,9 @@ last are full and never change (until blocks leave the chain, and take their ent
 
 A hash is put into a tile once the subtree under it is full. How tiles are kept is for the store to say; these are pure
 functions over their contents, which are the hashes, concatenated.
+
+Whoever checks the root of a block has hashed the tree already, and so the one hash above each tile of leaves that the
+block filled: its *tops*. They need not be computed again, nor believed: they lead to the edge in a few hashes (`lead`).
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from struct import iter_unpack
 from typing import Final, NamedTuple
 
 from tallystick.errors import StoreCorruptError
-from tallystick.model.log import HASH_BYTES, Node, ReadHashes, parents
+from tallystick.model.log import HASH_BYTES, Edge, Growth, Node, ReadHashes, extend, parents
 
 TILE_LEVELS: Final = 8
 """Levels of the tree from one tile to the next."""
@@ -51,10 +54,30 @@ ReadTiles = Callable[[list[Tile]], Sequence[bytes]]
 """The contents of tiles, in the order they were asked for."""
 
 
-def append(size: int, leaves: Sequence[bytes], read: ReadTiles) -> dict[Tile, bytes]:
+def tops_of(growth: Growth) -> Sequence[bytes]:
+    """The hashes above the tiles of leaves that became full, in their order."""
+    return growth.rows[TILE_LEVELS] if len(growth.rows) > TILE_LEVELS else ()
+
+
+def lead(tops: Sequence[bytes], size: int, edge: Edge, grown_size: int, grown_edge: Edge) -> bool:
+    """Are these the tops of the tiles that a log of `size` entries with this edge filled until it had `grown_size` of
+    them, and `grown_edge`? No others pass than those that its root commits to."""
+    old, new = size >> TILE_LEVELS, grown_size >> TILE_LEVELS
+    return (
+        len(tops) == new - old
+        and all(len(top) == HASH_BYTES for top in tops)
+        and (len(edge), len(grown_edge)) == (size.bit_count(), grown_size.bit_count())
+        and extend(edge[: old.bit_count()], old, tops) == grown_edge[: new.bit_count()]
+    )
+
+
+def append(
+    size: int, leaves: Sequence[bytes], read: ReadTiles, tops: Sequence[bytes] | None = None
+) -> dict[Tile, bytes]:
     """The tiles that change when a log of `size` entries grows by these leaf hashes, with their new contents.
 
-    Only tiles that are there and not full are read, all at once. Raises StoreCorruptError when one is too short.
+    Only tiles that are there and not full are read, all at once. `tops` are those of the tiles of leaves that become
+    full, if the caller has them and knows that they are right. Raises StoreCorruptError when a tile is too short.
     """
     begun = _begun(size, len(leaves))
     contents = iter(read(begun) if begun else ())
@@ -68,7 +91,10 @@ def append(size: int, leaves: Sequence[bytes], read: ReadTiles) -> dict[Tile, by
         for start in range(0, len(row), TILE_BYTES):
             changed[Tile(level, index + start // TILE_BYTES)] = row[start : start + TILE_BYTES]
         full = len(row) // TILE_BYTES
-        hashes = _above(row[: full * TILE_BYTES], TILE_LEVELS) if full else ()
+        if level == 0 and tops is not None:
+            hashes = tops
+        else:
+            hashes = _above(row[: full * TILE_BYTES], TILE_LEVELS) if full else ()
         level, size = level + 1, index
     return changed
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, TypeVar
 
-from tallystick.chain.contracts import Draft, Engine, Past, Unchecked
+from tallystick.chain.contracts import Draft, Engine, Past, Placing, Unchecked
 from tallystick.model.block import Body, Header, WholeBlock
 from tallystick.model.network import Network
 from tallystick.model.record import Record
@@ -68,7 +68,7 @@ class SharedEngine:
     def check_in_place(self, block: AnyBlock, parent: Header) -> None:
         self._engine.check_in_place(block, parent)
 
-    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Sequence[AnyBlock]:
+    def place(self, run: Sequence[AnyBlock], parent: Header, past: Past, wall_ms: int) -> Placing[AnyBlock]:
         if len(run) != 1:
             return self._engine.place(run, parent, past, wall_ms)
         found, placed = self._placed.recall(

@@ -43,8 +43,9 @@ class Holdings(Protocol):
 
     # --- blocks come and go --------------------------------------------------------------------
 
-    def append(self, blocks: Sequence[AnyBlock]) -> Sequence[str | bytes]:
-        """Blocks are about to be put on the tip. Returns what stands in the column `data` of each."""
+    def append(self, blocks: Sequence[AnyBlock], tops: Sequence[bytes] | None = None) -> Sequence[str | bytes]:
+        """Blocks are about to be put on the tip; `tops` as `Append` has them. Returns what stands in the column `data`
+        of each."""
 
     def keep(self, blocks: Sequence[AnyBlock], *, staged: bool) -> Sequence[str | bytes]:
         """Likewise beside the chain. None of them is stored in the same table yet, nor on the chain."""
@@ -89,7 +90,7 @@ class PlainHoldings:
     def committed(self) -> None:
         """Nothing to follow up."""
 
-    def append(self, blocks: Sequence[AnyBlock]) -> Sequence[str | bytes]:
+    def append(self, blocks: Sequence[AnyBlock], tops: Sequence[bytes] | None = None) -> Sequence[str | bytes]:  # noqa: ARG002 - see Holdings
         return [block.data for block in blocks if isinstance(block, Block)]
 
     def keep(self, blocks: Sequence[AnyBlock], *, staged: bool) -> Sequence[str | bytes]:  # noqa: ARG002 - see Holdings

@@ -43,10 +43,10 @@ def leave(database: Database, first: int, end: int) -> list[Span]:
     return spans
 
 
-def append_leaves(database: Database, size: int, leaves: Sequence[bytes]) -> None:
-    """The log of `size` entries grows by these leaves."""
+def append_leaves(database: Database, size: int, leaves: Sequence[bytes], tops: Sequence[bytes] | None = None) -> None:
+    """The log of `size` entries grows by these leaves; `tops` as `tiles.append` has them."""
     if leaves:
-        changed = tiles.append(size, leaves, lambda wanted: read_tiles(database, wanted))
+        changed = tiles.append(size, leaves, lambda wanted: read_tiles(database, wanted), tops)
         database.write_many(
             "INSERT OR REPLACE INTO tiles (key, hashes) VALUES (?, ?)",
             [(tile_key(tile.level, tile.index), hashes) for tile, hashes in changed.items()],

@@ -18,10 +18,12 @@ from typing import Any, Final
 from tallystick.chain.writes import Erase
 from tallystick.errors import StoreError
 from tallystick.model.limits import Limits
+from tallystick.model.log import root_of
 from tallystick.model.record import Record
 from tallystick.model.sealed import AnyBlock, SealedBlock
+from tallystick.model.tiles import lead
 from tallystick.storage import log_rows
-from tallystick.storage.content import decode_head, encode, spans_of
+from tallystick.storage.content import Head, decode_head, encode, spans_of
 from tallystick.storage.database import Database
 from tallystick.storage.record_rows import insert, measured, read_leaves, stored
 from tallystick.storage.rows import damaged
@@ -70,7 +72,7 @@ class RecordHoldings:
 
     # --- blocks come and go --------------------------------------------------------------------
 
-    def append(self, blocks: Sequence[AnyBlock]) -> Sequence[str | bytes]:
+    def append(self, blocks: Sequence[AnyBlock], tops: Sequence[bytes] | None = None) -> Sequence[str | bytes]:
         fresh, size = self._next_place, self._log_size
         sealed = [_sealed(block) for block in blocks]
         for block in sealed:
@@ -80,11 +82,23 @@ class RecordHoldings:
                     f"Refused to append block {block.index} {block.hash}: it says that the log has {block.log_size} "
                     f"entries, and it has {size}."
                 )
+        if tops is not None:
+            self._check_tops(sealed, tops)
         spans = self._take_in(sealed)
         entering = [(block.index, held) for block, held in zip(sealed, spans, strict=True)]
         self._enter_log(entering, fresh=self._next_place - fresh)
-        self._grow([record.leaf for block in sealed for record in block.records])
+        self._grow([record.leaf for block in sealed for record in block.records], tops)
         return [encode(block, held) for block, held in zip(sealed, spans, strict=True)]
+
+    def _check_tops(self, blocks: Sequence[SealedBlock], tops: Sequence[bytes]) -> None:
+        """Do these tops of tiles lead from the tip's log to the root of the last block? Raises StoreError."""
+        last = blocks[-1]
+        edge = self._head(blocks[0].index - 1).edge
+        if root_of(last.edge) != last.log_root or not lead(tops, self._log_size, edge, last.log_size, last.edge):
+            raise StoreError(
+                f"Refused to append blocks up to {last.index} {last.hash}: the hashes of the log that came with them "
+                "do not lead to its root."
+            )
 
     def keep(self, blocks: Sequence[AnyBlock], *, staged: bool) -> Sequence[str | bytes]:
         fresh = self._next_place
@@ -119,11 +133,7 @@ class RecordHoldings:
             self._remove(gone)
 
     def rewind(self, fork: int) -> None:
-        (content,) = self._database.one("SELECT data FROM blocks WHERE idx = ?", (fork,))
-        try:
-            size = decode_head(content).log_size
-        except (TypeError, ValueError):
-            raise damaged(fork) from None
+        size = self._head(fork).log_size
         if size > self._log_size:
             raise damaged(fork)
         for start in range(size, self._log_size, AT_ONCE):
@@ -150,6 +160,14 @@ class RecordHoldings:
     def _follow(self, blocks: Sequence[tuple[int, Sequence[Span]]]) -> None:
         self._enter_log(blocks, fresh=0)
         self._grow(read_leaves(self._database, (span for _, held in blocks for span in held)))
+
+    def _head(self, index: int) -> Head:
+        """What the best chain's block at `index` says of the log. Raises StoreCorruptError."""
+        (content,) = self._database.one("SELECT data FROM blocks WHERE idx = ?", (index,))
+        try:
+            return decode_head(content)
+        except (TypeError, ValueError):
+            raise damaged(index) from None
 
     # --- records by themselves -----------------------------------------------------------------
 
@@ -250,8 +268,8 @@ class RecordHoldings:
             )
         put(self._database, "logged", rows)
 
-    def _grow(self, leaves: Sequence[bytes]) -> None:
-        log_rows.append_leaves(self._database, self._log_size, leaves)
+    def _grow(self, leaves: Sequence[bytes], tops: Sequence[bytes] | None = None) -> None:
+        log_rows.append_leaves(self._database, self._log_size, leaves, tops)
         self._log_size += len(leaves)
 
     def _count_pooled(self, spans: Sequence[Span], sign: int) -> None:

@@ -92,7 +92,7 @@ class SqliteStore:
     def apply(self, write: Write) -> None:
         match write:
             case Append():
-                self._append(write.blocks, write.marks)
+                self._append(write)
             case AddSide(staged=True):
                 stage(self._database, self._holdings, write.blocks)
                 self._running.staged = True
@@ -163,8 +163,8 @@ class SqliteStore:
 
     # --- writes --------------------------------------------------------------------------------
 
-    def _append(self, blocks: Sequence[AnyBlock], marks: Sequence[Mark] | None) -> None:
-        running = self._running
+    def _append(self, write: Append) -> None:
+        running, blocks, marks = self._running, write.blocks, write.marks
         index, hash = running.tip_index, running.tip_hash
         for block in blocks:
             if block.index != index + 1 or block.previous_hash != hash:
@@ -172,7 +172,7 @@ class SqliteStore:
             index, hash = block.index, block.hash
         first = running.tip_index + 1
         keys = [key_of(block.hash) for block in blocks]
-        held = self._holdings.append(blocks)
+        held = self._holdings.append(blocks, write.tops)
         if running.staged:
             unstage(self._database, keys)
         if (

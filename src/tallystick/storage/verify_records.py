@@ -79,7 +79,7 @@ class RecordCheck:
             return block
         try:
             run = self._engine.check_run(parent.index, parent.hash, [self._engine.body(block)])
-            (placed,) = self._engine.place(run, parent, self._past, TIME_MAX_MS)
+            (placed,) = self._engine.place(run, parent, self._past, TIME_MAX_MS).blocks
         except RuleViolation as broken:
             raise wrong(index, f"breaks a rule ({broken.rule}): {broken.detail}") from broken
         if decode(row[3]).header != header_bytes_of(block):
@@ -139,7 +139,7 @@ class RecordCheck:
             if parent is None:
                 checked = msgspec.structs.replace(checked, weight=block.weight, edge=block.edge)  # nobody can say
             else:
-                (checked,) = self._engine.place([checked], parent, self._walk, TIME_MAX_MS)
+                (checked,) = self._engine.place([checked], parent, self._walk, TIME_MAX_MS).blocks
         except (RuleViolation, StoreCorruptError):
             return False
         return checked == block and bytes.fromhex(checked.hash) == key
