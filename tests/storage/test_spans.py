@@ -48,6 +48,13 @@ def test_joined_spans_are_the_places_in_their_order(places: list[int]) -> None:
     assert all(first + count != after for (first, count), (after, _) in pairwise(spans))
 
 
+@given(st.integers(1, 60), st.integers(0, 30))
+def test_a_range_of_places_is_one_span(first: int, count: int) -> None:
+    places = range(first, first + count)
+    assert joined(places) == joined(list(places)) == joined(places[::-1][::-1])
+    assert joined(places[::-1]) == joined(list(places[::-1]))
+
+
 @given(SPANS)
 def test_merged_spans_are_the_same_places_in_as_few_spans_as_can_be(spans: list[Span]) -> None:
     result = merged(spans)

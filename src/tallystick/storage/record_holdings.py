@@ -227,7 +227,7 @@ class RecordHoldings:
             start += len(block.records)
         return spans
 
-    def _places(self, records: Sequence[Record]) -> list[int]:
+    def _places(self, records: Sequence[Record]) -> Sequence[int]:
         """Where these records are stored, and from now on are. Completes those that lacked their data."""
         known, lacking = stored(self._database, records)
         fresh = {record.entry: record for record in records if record.entry not in known}
@@ -235,6 +235,8 @@ class RecordHoldings:
             place = self._next_place
             insert(self._database, place, list(fresh.values()))
             self._next_place += len(fresh)
+            if len(fresh) == len(records):
+                return range(place, self._next_place)
             known.update(zip(fresh, range(place, self._next_place), strict=True))
             lacking.update(entry for entry, new in fresh.items() if new.data is None)
         self._complete(records, known, lacking)

@@ -31,6 +31,8 @@ COUNT_MAX: Final = 2**32 - 1
 
 def joined(places: Iterable[int]) -> list[Span]:
     """Places in their own order, as spans."""
+    if isinstance(places, range) and places.step == 1:
+        return [(places.start, len(places))] if places else []
     spans: list[Span] = []
     first = count = 0
     for place in places:
