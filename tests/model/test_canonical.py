@@ -266,6 +266,7 @@ def test_plain_values_are_seen_to_be_canonical_all_at_once(texts: list[bytes]) -
 @example([b"1", b""])
 @example([b"1.0"])
 @example([b"[" * (MAX_DATA_DEPTH + 1) + b"]" * (MAX_DATA_DEPTH + 1)])
+@example([b'[{"a":' * (MAX_DATA_DEPTH // 2) + b"[1]" + b"}]" * (MAX_DATA_DEPTH // 2)])
 @example([b"9007199254740993"])
 @example([b'{"b":1,"a":1}'])
 @example([b'{"a":1,"a":1}'])
@@ -279,6 +280,10 @@ def test_what_is_canonical_together_is_canonical_by_itself(texts: list[bytes]) -
 def test_one_that_is_not_canonical_among_many_is_found() -> None:
     assert not are_plainly_canonical([b"1"] * 100 + [b" 1"] + [b"1"] * 100)
     assert not are_plainly_canonical([b"1"] * 100 + [b""] + [b"1"] * 100)
+
+
+def test_many_that_are_nested_are_not_one_that_is_deep() -> None:
+    assert are_plainly_canonical([b'[{"a":' * (MAX_DATA_DEPTH // 2) + b"1" + b"}]" * (MAX_DATA_DEPTH // 2)] * 9)
 
 
 @given(st.lists(plain))

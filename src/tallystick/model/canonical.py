@@ -44,6 +44,10 @@ _EXPONENT_FROM: Final = 1e21
 _NO_OPENINGS: Final = bytes(byte for byte in range(256) if byte not in b"{[\n")
 """All bytes but those that begin an array or an object, or end a line."""
 
+_OPENINGS_ALIKE: Final = bytes.maketrans(b"{", b"[")
+_TOO_MANY: Final = b"[" * (MAX_DATA_DEPTH + 1)
+"""Openings in a line that may be deeper than it may be, translated."""
+
 _BEYOND_BMP: Final = re.compile(rb"[\xf0-\xf4]")
 """In UTF-8, the first byte of a character beyond the Basic Multilingual Plane."""
 
@@ -118,8 +122,8 @@ def plain_forms(texts: Sequence[bytes]) -> list[bytes] | None:
 
 def _plain_values(lines: bytes, count: int) -> list[Any] | None:
     """The values of so many lines, if they need no closer look."""
-    deepest = max(map(len, lines.translate(None, _NO_OPENINGS).split(b"\n")))
-    if lines.count(b"\n") != count or deepest > MAX_DATA_DEPTH or not _shows_plain(lines):
+    openings = lines.translate(_OPENINGS_ALIKE, _NO_OPENINGS)
+    if lines.count(b"\n") != count or _TOO_MANY in openings or not _shows_plain(lines):
         return None
     try:
         values: list[Any] = _DECODER.decode_lines(lines)

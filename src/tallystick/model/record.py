@@ -26,20 +26,20 @@ import msgspec
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.model.canonical import are_plainly_canonical, canonical, check_canonical
 from tallystick.model.limits import MAX_ENTRY_BYTES
-from tallystick.model.log import leaf_hash
+from tallystick.model.log import leaf_hash, leaf_hashes
 
 SALT_BYTES: Final = 16
 
 ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 """What an id may look like."""
 
-_FORM: Final = rb'\{"commit":"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])","id":"([A-Za-z0-9._:-]{1,128})"\}'
+_ENTRY: Final = re.compile(rb'\{"commit":"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])","id":"([A-Za-z0-9._:-]{1,128})"\}')
 """No character here is ever escaped, so this is the canonical form, and the only one. 32 bytes leave two bits of the
 last character unused; they are zero (RFC 4648, section 3.5)."""
 
-_ENTRY: Final = re.compile(_FORM)
-_ENTRIES: Final = re.compile(b"(?>" + _FORM + b"\n)*+")
-"""Any number of them, a line each; nothing is tried twice."""
+_ENTRIES: Final = re.compile(rb'(?:\{"commit":".{43}","id":"[A-Za-z0-9._:-]{1,128}+"\}\n)*+')
+"""Any number of them, a line each, whose commitments are to be compared with what they should be; nothing is tried
+twice."""
 
 _COMMIT: Final = slice(11, 54)
 _ID: Final = slice(62, -2)
@@ -135,7 +135,7 @@ def _checked_together(raws: Sequence[RawRecord], max_data_bytes: int) -> list[Re
     if commits != b"A".join([*(entry[_COMMIT] for entry in entries), b""]) or not are_plainly_canonical(data):
         return None
     ids = b"\n".join([entry[_ID] for entry in entries]).decode("ascii").split("\n")
-    return list(map(Record, ids, map(leaf_hash, entries), entries, salts, data))
+    return list(map(Record, ids, leaf_hashes(entries), entries, salts, data))
 
 
 def check_record(raw: RawRecord, max_data_bytes: int) -> Record:

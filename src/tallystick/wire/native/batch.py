@@ -42,8 +42,11 @@ class Batch:
     blocks: list[AnyBlock] = field(default_factory=list)
     """Arrived, checked, and not connected yet."""
 
+    sizes: list[int] = field(default_factory=list)
+    """Bytes of each of these, counted once."""
+
     held: list[int] = field(default_factory=list)
-    """What each of these takes in memory."""
+    """What each takes in memory."""
 
     complete: bool = False
     peer: int | None = None

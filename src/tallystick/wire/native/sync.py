@@ -261,6 +261,7 @@ class Sync:
         last, size = blocks[-1], sum(sizes)
         end = Point(last.index, bytes.fromhex(last.hash))
         batch.blocks += blocks
+        batch.sizes += sizes
         batch.held += held
         batch.at = end
         batch.complete = batch.stop is None or last.index == batch.stop.index
@@ -358,10 +359,10 @@ class Sync:
         while self._batches:
             head = self._batches[0]
             if head.blocks:
-                most = self._as_long_as_an_answer(head.blocks)
+                most = self._as_long_as_an_answer(head.sizes)
                 run, head.blocks = head.blocks[:most], head.blocks[most:]
                 self._waiting_bytes -= sum(head.held[:most])
-                del head.held[:most]
+                del head.sizes[:most], head.held[:most]
                 return run
             if not head.complete:
                 return []
@@ -370,14 +371,14 @@ class Sync:
             self._batches.popleft()
         return []
 
-    def _as_long_as_an_answer(self, blocks: Sequence[AnyBlock]) -> int:
-        """How many of these, at least one."""
+    def _as_long_as_an_answer(self, sizes: Sequence[int]) -> int:
+        """How many blocks of these sizes, at least one."""
         room = self._reply_bytes
-        for number, block in enumerate(blocks[: self._limits.headers_per_reply]):
-            room -= block.size_bytes
+        for number, size in enumerate(sizes[: self._limits.headers_per_reply]):
+            room -= size
             if room < 0 and number > 0:
                 return number
-        return min(len(blocks), self._limits.headers_per_reply)
+        return min(len(sizes), self._limits.headers_per_reply)
 
     def connected(self, index: int, now_ms: int) -> None:
         """What `take` gave is connected, up to this block. Not for blocks that we had; and what goes over
