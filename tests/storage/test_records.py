@@ -59,6 +59,24 @@ def test_many_records_are_stored_as_each_of_them_would_be(tmp_path: Path, number
         ]
 
 
+def test_of_many_rows_of_which_one_cannot_be_stored_none_is(tmp_path: Path) -> None:
+    before, *others = (records(name, 250) for name in "abc")
+    with sealed_on_disk(tmp_path) as (store, _):
+        commit(store, AddRecords(before))
+        store.begin()
+        store.apply(AddRecords(others[0]))
+        store._database.write("INSERT INTO records (seq, id, tag, entry) VALUES (633, 'x', 0, x'00')")
+        with pytest.raises(StoreCorruptError, match="UNIQUE"):
+            store.apply(AddRecords(others[1]))
+        with pytest.raises(StoreCorruptError, match="UNIQUE"):
+            store.commit()
+        store.rollback()
+    with sealed_on_disk(tmp_path) as (store, _):
+        assert stored_ids(store) == [each.id for each in before]
+        commit(store, AddRecords(others[1]))
+    assert verify(tmp_path, NETWORK).records == 0
+
+
 # --- spans -----------------------------------------------------------------------------------------
 
 

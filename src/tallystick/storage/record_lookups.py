@@ -12,7 +12,16 @@ from tallystick.model.log import leaf_hash
 from tallystick.model.record import ID, Record
 from tallystick.storage.content import spans_of
 from tallystick.storage.database import Database
-from tallystick.storage.record_rows import BY_NAME, COLUMNS, LOOKED_UP, damaged_record, names_as_json, stored, to_record
+from tallystick.storage.record_rows import (
+    BY_NAME,
+    COLUMNS,
+    LOOKED_UP,
+    damaged_record,
+    last_id,
+    names_as_json,
+    stored,
+    to_record,
+)
 from tallystick.storage.rows import damaged, key_of
 from tallystick.storage.spans import Span, as_json, divided, joined, merged, total, touching
 
@@ -50,7 +59,8 @@ HeaderAt = Callable[[int], Header | None]
 def named(database: Database, ids: Sequence[str], most: int) -> list[Known]:
     """As `View.named` has it, at most so many of each id."""
     known: list[Known] = []
-    asked = [id for id in dict.fromkeys(ids) if id.isascii()]  # no record has another; SQLite may not take it
+    last = last_id(database)
+    asked = [id for id in dict.fromkeys(ids) if id <= last and id.isascii()]  # no record has another
     for start in range(0, len(asked), LOOKED_UP):
         of_id: Counter[str] = Counter()
         for row in _of_ids(database, asked[start : start + LOOKED_UP], most):
@@ -114,7 +124,8 @@ def placed(database: Database, names: Sequence[Name]) -> dict[bytes, Placed]:
 
 def _of_names(database: Database, names: Sequence[Name], columns: str) -> Iterator[Sequence[Any]]:
     """Rows of the records of these names, and hardly any of others."""
-    asked = [name for name in dict.fromkeys(names) if ID.fullmatch(name[0])]
+    last = last_id(database)
+    asked = [name for name in dict.fromkeys(names) if name[0] <= last and ID.fullmatch(name[0])]
     columns = ", ".join((columns, *_WHERE))
     for start in range(0, len(asked), LOOKED_UP):
         some = names_as_json(asked[start : start + LOOKED_UP])

@@ -23,7 +23,11 @@ from tallystick.storage.spans import ASKED, Span, as_json
 
 COLUMNS: Final = "r.id, r.entry, r.salt, r.data"
 
-INSERT: Final = "INSERT INTO records (seq, id, tag, entry, erased, salt, data) VALUES (?, ?, ?, ?, NULL, ?, ?)"
+INSERT: Final = (
+    "INSERT OR ROLLBACK INTO records (seq, id, tag, entry, erased, salt, data) VALUES (?, ?, ?, ?, NULL, ?, ?)"
+)
+"""A row that cannot be stored ends the batch, so nothing less need be undone. Else SQLite copies each page before a
+statement of many rows changes it, and where ids are random that is a page a row."""
 
 ROWS: Final = (100, 10, 1)
 """Rows that one statement inserts, as long as there are so many: of a hundred each takes half the time of a single one.
@@ -132,7 +136,8 @@ def stored(database: Database, records: Sequence[Record]) -> tuple[dict[bytes, i
     Made for many of which few are here."""
     found: dict[bytes, int] = {}
     lacking: set[bytes] = set()
-    asked = _not_beyond(database, records)
+    last = last_id(database)
+    asked = [record for record in records if record.id <= last]
     entries = {record.entry for record in asked}
     for start in range(0, len(asked), LOOKED_UP):
         for entry, place, lacks in _alike(database, asked[start : start + LOOKED_UP]):
@@ -143,15 +148,13 @@ def stored(database: Database, records: Sequence[Record]) -> tuple[dict[bytes, i
     return found, lacking
 
 
-def _not_beyond(database: Database, records: Sequence[Record]) -> list[Record]:
-    """Those whose ids are not greater than any that is here. Ids that nodes make rise with time, so what is new is
-    mostly beyond, and one look shows it of thousands."""
+def last_id(database: Database) -> str:
+    """The greatest id that is here, or less than any. Ids that nodes make rise with time, so what is new is mostly
+    beyond, and one look shows it of thousands. Raises StoreCorruptError."""
     (last,) = database.one("SELECT max(id) FROM records")
-    if last is None:
-        return []
-    if last.__class__ is not str:
+    if last is not None and last.__class__ is not str:
         raise damaged_record(last)
-    return [record for record in records if record.id <= last]
+    return last or ""
 
 
 def _alike(database: Database, records: Sequence[Record]) -> list[Any]:
