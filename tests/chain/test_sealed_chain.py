@@ -14,7 +14,8 @@ from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import Limits
 from tallystick.model.log import parents
 from tallystick.model.sealed import UncheckedSealed
-from tests.chain.sealed_drawing import RULES, SPACING_MS, SealedDrawing
+from tests.chain.sealed_drawing import RULES, SPACING_MS, SealedDrawing, found
+from tests.storage.sealed_blocks import record
 
 
 @pytest.fixture
@@ -45,6 +46,18 @@ def test_the_store_is_told_what_was_hashed_of_the_log_already(chain: SealedDrawi
     assert write.tops == row
     assert len(row) == 3
     assert write == Append(write.blocks), "it says nothing that does not follow from the blocks"
+
+
+def test_of_a_block_of_our_own_the_draft_has_hashed_it(chain: SealedDrawing) -> None:
+    draft = chain.chain.draft([record(f"r{at}") for at in range(600)], chain.view, chain.now_ms)
+    block = found(draft)
+    (write,) = chain.chain.take_sealed(block, draft.tops).writes
+    assert isinstance(write, Append)
+    row = [each.leaf for each in block.records]
+    for _ in range(8):
+        row = parents(row)
+    assert write.tops == row
+    assert len(row) == 2
 
 
 def test_most_work_wins_over_more_blocks() -> None:

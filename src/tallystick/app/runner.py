@@ -31,7 +31,7 @@ from tallystick.chain.writes import Switch, Write
 from tallystick.errors import Rule, RuleViolation, StoreError
 from tallystick.model.limits import Limits
 from tallystick.model.network import Network
-from tallystick.model.record import Record
+from tallystick.model.record import Record, sizes
 from tallystick.model.sealed import AnyBlock
 from tallystick.node.effects import (
     Admit,
@@ -103,7 +103,7 @@ def _size_of(event: Input) -> int:
         case Post():
             return len(event.data)
         case PostRecords():
-            return sum(record.size_bytes for record in event.records)
+            return sizes(event.records)
     return 0
 
 

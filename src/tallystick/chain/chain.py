@@ -117,9 +117,9 @@ class Chain:
         """A block on the tip that lacks nothing but its seal, with as many of the first `records` as fit."""
         return self._engine.draft(self.tip, records, self.past(view), wall_ms)
 
-    def take_sealed(self, block: AnyBlock) -> Change:
-        """Put a block on the chain that was made from a draft on the tip."""
-        return self._append([block], None)
+    def take_sealed(self, block: AnyBlock, tops: Sequence[bytes] | None = None) -> Change:
+        """Put a block on the chain that was made from a draft on the tip, which has these tops."""
+        return self._append([block], None, tops)
 
     # --- blocks of others ----------------------------------------------------------------------
 

@@ -147,6 +147,10 @@ class Draft(Protocol):
     def bits(self) -> int:
         """The compact target."""
 
+    @property
+    def tops(self) -> Sequence[bytes]:
+        """As `Append.tops` has them."""
+
     def sealed(self, nonce: int) -> AnyBlock | None:
         """The block, placed, if this nonce seals it."""
 

@@ -35,7 +35,7 @@ from tallystick.consensus.sealed import (
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Body, Header, UncheckedBlock, WholeBlock
 from tallystick.model.limits import LIMITS
-from tallystick.model.log import extend, root_of
+from tallystick.model.log import grow, root_of
 from tallystick.model.network import Network, SealedRules
 from tallystick.model.record import Record
 from tallystick.model.sealed import (
@@ -70,6 +70,8 @@ class WorkDraft:
     difficulty: float
     block: SealedBlock
     """With a nonce of zero, and so with a hash that seals nothing."""
+
+    tops: Sequence[bytes]
 
     @property
     def records(self) -> Sequence[Record]:
@@ -269,21 +271,22 @@ class WorkEngine:
         bits = self.bits_after(parent)
         earliest = median([header.timestamp for header in past(parent, MEDIAN_SPAN)]) + 1
         leaves = [record.leaf for record in chosen]
-        edge = extend(before.edge, before.log_size, leaves)
+        growth = grow(before.edge, before.log_size, leaves)
         fields = HeaderFields(
             parent.index + 1,
             bytes.fromhex(parent.hash),
             max(wall_ms, earliest),
             before.log_size + len(chosen),
-            root_of(edge),
+            root_of(growth.edge),
             body_hash_of(leaves),
             bits.to_bytes(BITS_BYTES, "big") + bytes(NONCE_BYTES),
         )
         header = header_bytes(fields)
         weight = before.weight + work(bits)
-        block = msgspec.structs.replace(sealed_block(header, fields, chosen), weight=weight, edge=edge)
+        block = msgspec.structs.replace(sealed_block(header, fields, chosen), weight=weight, edge=growth.edge)
         target = expand(bits).to_bytes(32, "big")
-        return WorkDraft(header[:-NONCE_BYTES], target, work(bits), work(bits) / work(self._rules.bits), block)
+        difficulty = work(bits) / work(self._rules.bits)
+        return WorkDraft(header[:-NONCE_BYTES], target, work(bits), difficulty, block, tops_of(growth))
 
 
 def _check_time(block: SealedBlock | HeaderFields, times: Sequence[int], latest_ms: int) -> None:

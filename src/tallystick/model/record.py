@@ -72,8 +72,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of its parts."""
-        return sizes((self,))
+        """Bytes of its parts; `sizes` counts those of many."""
+        if self.salt is None or self.data is None:
+            return len(self.entry)
+        return len(self.entry) + len(self.salt) + len(self.data)
 
 
 def commitment(salt: bytes, data: bytes) -> bytes:

@@ -15,7 +15,7 @@ from itertools import islice
 from tallystick.chain.contracts import Placed, View
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import Limits
-from tallystick.model.record import Record
+from tallystick.model.record import Record, sizes
 
 
 class Pool:
@@ -36,7 +36,7 @@ class Pool:
     def check_room(self, records: Sequence[Record], view: View) -> None:
         """Do these fit? Raises RuleViolation(POOL_HAS_ROOM)."""
         count, size = view.pool_size()
-        cost = sum([record.size_bytes for record in records]) + len(records) * self._limits.pool_record_bytes
+        cost = sizes(records) + len(records) * self._limits.pool_record_bytes
         if size + cost > self._limits.pool_bytes:
             raise RuleViolation(
                 Rule.POOL_HAS_ROOM,

@@ -91,7 +91,7 @@ class Sealing:
         if block is None:
             return Change()
         self._draft = None
-        return self._chain.take_sealed(block)
+        return self._chain.take_sealed(block, draft.tops)
 
     # --- for the operator ----------------------------------------------------------------------
 
