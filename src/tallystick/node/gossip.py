@@ -22,6 +22,7 @@ from tallystick.node.peering import Peers
 from tallystick.wire import classic
 from tallystick.wire.native import codec
 from tallystick.wire.native.messages import WEIGHT_BYTES, Announce, Point, Push
+from tallystick.wire.native.session import NativeSession
 from tallystick.wire.native.table import TABLE
 
 
@@ -62,20 +63,18 @@ class Gossip:
 
     def _to_native(self, change: Change, view: View) -> list[Effect]:
         if change.reorg is not None or len(change.appended) > self._limits.announced_points:
-            ignorant = self._ignorant(self._chain.tip)
+            ignorant = [peer for peer, _ in self._ignorant(self._chain.tip)]
             return [Say(ignorant, self.newest(view), gossip=True)] if ignorant else []
         return [effect for block in change.appended for effect in self._spread(block)]
 
     def _spread(self, block: AnyBlock) -> list[Effect]:
         """One new block: whole to those who can use it at once, its name to the others."""
-        if not (peers := self._peers.native()):
-            return []
+        if not (ignorant := self._ignorant(block.header)):
+            return []  # as in a sync, where it would be in vain to count the bytes of each block, or to write it
         hash, previous_hash = bytes.fromhex(block.hash), bytes.fromhex(block.previous_hash)
-        push, weight = self._push(block), self._engine.weight(block.header)
+        push = self._push(block)
         pushed, told = [], []
-        for peer, session in peers:
-            if session.knows(hash) or session.outweighs(weight):
-                continue
+        for peer, session in ignorant:
             is_next = session.may_push and session.knows(previous_hash)
             if push is not None and is_next and session.takes(len(push)):
                 session.learns(hash)
@@ -108,8 +107,11 @@ class Gossip:
         points = tuple(Point(header.index, bytes.fromhex(header.hash)) for header in found if header is not None)
         return codec.encode(Announce(points, self._weight(self._chain.tip)))
 
-    def _ignorant(self, tip: Header) -> Sequence[int]:
-        hash, weight = bytes.fromhex(tip.hash), self._engine.weight(tip)
+    def _ignorant(self, header: Header) -> Sequence[tuple[int, NativeSession]]:
+        """Those who do not have this block, as far as we know, and no better chain."""
+        hash, weight = bytes.fromhex(header.hash), self._engine.weight(header)
         return [
-            peer for peer, session in self._peers.native() if not (session.knows(hash) or session.outweighs(weight))
+            (peer, session)
+            for peer, session in self._peers.native()
+            if not (session.knows(hash) or session.outweighs(weight))
         ]
