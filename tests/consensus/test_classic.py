@@ -221,7 +221,7 @@ def test_a_classic_block_comes_and_goes_whole() -> None:
     """It holds no records, is worth one, wherever it stands, and needs no look at what is before it."""
     assert ENGINE.check_alone(ENGINE.read(ENGINE.whole(A1))) == A1
     assert ENGINE.check_run(0, CLASSIC_GENESIS.hash, [ENGINE.body(A1)]) == [A1]
-    assert ENGINE.place([A1], header_of(CLASSIC_GENESIS), nothing_before, 0) == ([A1], ())
+    assert ENGINE.place([A1], header_of(CLASSIC_GENESIS), nothing_before, 0) == ([A1], None)
     assert ENGINE.as_sent(A1) is A1
     assert ENGINE.records(A1) == ()
     assert ENGINE.room() == (0, 0)

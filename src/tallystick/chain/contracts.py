@@ -37,7 +37,7 @@ class Placing(NamedTuple, Generic[Block_co]):
     blocks: Sequence[Block_co]
     """With their weight."""
 
-    tops: Sequence[bytes] = ()
+    tops: Sequence[bytes] | None = None
     """What was hashed of the log on the way, as `Append.tops` has it."""
 
 
