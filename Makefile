@@ -44,7 +44,7 @@ fuzz: $(VENV)/.fuzz ## look for bytes that break a law: make fuzz ARGS="http led
 
 nightly: $(VENV)/.dev ## the longer forms: 25 times the examples, 500 kills, 2,000 seeds, 40 stories of chaos, 10,000 nodes
 	@$(BIN)/python -m compileall -q src
-	KILL_ROUNDS=500 SEEDS=2000 LARGE_NODES=10000 CHAOS_ROUNDS=20 CHAOS_SEED=$${CHAOS_SEED:-$$(date +%Y%m%d)00} \
+	COLD_NODES=1 KILL_ROUNDS=500 SEEDS=2000 LARGE_NODES=10000 CHAOS_ROUNDS=20 CHAOS_SEED=$${CHAOS_SEED:-$$(date +%Y%m%d)00} \
 		$(BIN)/pytest -q -n $(WORKERS) --dist worksteal --hypothesis-profile=nightly $(ARGS)
 
 soak: $(VENV)/.dev ## simulate seed after seed until Ctrl-C; those that break a law go into soak-failures.txt

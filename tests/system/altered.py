@@ -30,8 +30,13 @@ def misread_clock(file: Path) -> None:
     time.time = lambda: time.time_ns() / 1e9
 
 
-if __name__ == "__main__":
-    vars(compose)["LIMITS"] = replace(LIMITS, **json.loads(sys.argv.pop(1)))
-    if clock := sys.argv.pop(1):
+def put_on(limits: str, clock: str) -> None:
+    """This process has these limits, as JSON, and the clock of this file, if one is named."""
+    vars(compose)["LIMITS"] = replace(LIMITS, **json.loads(limits))
+    if clock:
         misread_clock(Path(clock))
+
+
+if __name__ == "__main__":
+    put_on(sys.argv.pop(1), sys.argv.pop(1))
     main()

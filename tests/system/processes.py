@@ -10,11 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
+
+from tests.system.warm import WARM, Forked
 
 PATIENCE_S: Final = 30.0
 """Far more than anything here takes; only a real failure waits for so long."""
@@ -24,7 +27,6 @@ LOOK_LAST_S: Final = 0.1
 """How soon it is looked again whether something is so: less often the longer it takes, for each look costs those who
 are waited for a little of their time."""
 
-START: Final = (sys.executable, "-m", "tallystick", "start")
 BOOK_NODE: Final = Path(__file__).parents[1] / "book_node.py"
 ALTERED: Final = Path(__file__).with_name("altered.py")
 
@@ -35,7 +37,7 @@ class Served:
     """A process that serves the REST interface of a node."""
 
     port = 0
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[str] | Forked | None = None
 
     def start(self) -> None:
         raise NotImplementedError
@@ -119,26 +121,32 @@ class NodeProcess(Served):
         variables: Mapping[str, str] | None = None,
         limits: Mapping[str, int] | None = None,
         clock: Path | None = None,
+        cold: bool = False,
     ) -> None:
-        """`limits` are those that shall be other than a real node's, `clock` a file as `altered` reads it."""
+        """`limits` are those that shall be other than a real node's, `clock` a file as `altered` reads it. A `cold`
+        node is started by an interpreter of its own, as a person would (`warm`)."""
         self.folder = folder
         self.peers = peers
         self.options = options
         self.variables = variables or {}
-        self.command: tuple[str, ...] = START
-        if limits is not None or clock is not None:
-            self.command = (sys.executable, str(ALTERED), json.dumps(limits or {}), str(clock or ""), "start")
+        self.cold = cold or not WARM
+        self.altered = (json.dumps(limits or {}), str(clock or "")) if limits is not None or clock is not None else None
         self.log = folder.with_name(folder.name + ".log")
 
     def launch(self, before: Callable[[], None] | None = None) -> None:
         """Start, without waiting. `before` runs in the new process first."""
+        arguments, variables = ["start", *self.arguments(), *self.options], environment(**self.variables)
+        program = ("-m", "tallystick") if self.altered is None else (str(ALTERED), *self.altered)
         with self.log.open("a") as log:
+            if before is None and not self.cold:
+                self.process = _forked(arguments, variables, log, self.altered)
+                return
             self.process = subprocess.Popen(
-                [*self.command, *self.arguments(), *self.options],
+                [sys.executable, *program, *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment(**self.variables),
+                env=variables,
                 preexec_fn=before,  # noqa: PLW1509 - limits of a child that does nothing else before exec
             )
 
@@ -272,13 +280,45 @@ def run(
     *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None, within: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a `tallystick` command to its end, in the folder `within`, or in ours."""
-    return subprocess.run(
-        [sys.executable, "-m", "tallystick", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-        env=environment(**(variables or {})),
-        cwd=within,
-    )
+    if not WARM:
+        return subprocess.run(
+            [sys.executable, "-m", "tallystick", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+            env=environment(**(variables or {})),
+            cwd=within,
+        )
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as said, TemporaryFile("w+") as complained:
+        given.write(stdin or "")
+        given.seek(0)
+        files = given.fileno(), said.fileno(), complained.fileno()
+        process = Forked(arguments, environment(**(variables or {})), files, within=within)
+        try:
+            code = process.wait(PATIENCE_S)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        for file in (said, complained):
+            file.seek(0)
+        return subprocess.CompletedProcess(arguments, code, said.read(), complained.read())
+
+
+def _forked(
+    arguments: Sequence[str], variables: Mapping[str, str], log: IO[str], altered: tuple[str, str] | None
+) -> Forked:
+    """A node that says in a pipe what it listens on."""
+    read, write = os.pipe()
+    said = os.fdopen(read, "r")
+    try:
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - no path of ours
+            process = Forked(arguments, variables, (nothing.fileno(), write, log.fileno()), altered=altered)
+    except BaseException:
+        said.close()
+        raise
+    finally:
+        os.close(write)
+    process.stdout = said
+    return process

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tallystick.app.settings import SETTINGS
-from tests.system.processes import START, NodeProcess, environment, nodes
+from tests.system.processes import NodeProcess, environment, nodes
 
 ROOT = Path(__file__).parents[2]
 IMAGE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
@@ -33,7 +33,7 @@ class Contained(NodeProcess):
 
 def test_the_entry_point_serves_and_the_health_check_knows(tmp_path: Path) -> None:
     entry, command = json.loads(instruction("ENTRYPOINT")), json.loads(instruction("CMD"))
-    assert [*entry, *command] == ["tallystick", "start"] == ["tallystick", START[-1]]
+    assert [*entry, *command] == ["tallystick", "start"]
     token = tmp_path / "token"
     token.write_text("0123456789abcdef")
     here = {"TALLYSTICK_DATA_DIR": str(tmp_path / "data"), "TALLYSTICK_PORT": "0", "TALLYSTICK_TOKEN_FILE": str(token)}

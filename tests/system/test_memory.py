@@ -74,7 +74,7 @@ def reads_nothing(node: NodeProcess) -> None:
 @pytest.mark.parametrize("attack", [floods, posts, reads_nothing])
 def test_memory_stays_bounded_under_attack(tmp_path: Path, attack: Callable[[NodeProcess], None]) -> None:
     """Catalogue row 109."""
-    node = NodeProcess(tmp_path / "node")
+    node = NodeProcess(tmp_path / "node", cold=True)
     with nodes(node):
         for number in range(40):
             node.mine(f"{number} " + "x" * 200_000)
@@ -88,11 +88,11 @@ def test_memory_stays_bounded_under_attack(tmp_path: Path, attack: Callable[[Nod
 
 def test_memory_stays_bounded_while_a_chain_is_fetched_and_given(tmp_path: Path) -> None:
     """Catalogue row 109, for a chain near the limit of a message."""
-    a = NodeProcess(tmp_path / "a")
+    a = NodeProcess(tmp_path / "a", cold=True)
     with nodes(a):
         for number in range(16):
             a.mine(f"{number} " + "x" * 900_000)
-        b = NodeProcess(tmp_path / "b")
+        b = NodeProcess(tmp_path / "b", cold=True)
         with nodes(b), bounded_memory(a), bounded_memory(b):
             b.ask("POST", "/addPeer", {"peer": a.address})
             connected(b)

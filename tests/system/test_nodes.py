@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,7 +14,6 @@ import pytest
 
 from tests.system.processes import (
     PATIENCE_S,
-    START,
     Load,
     NodeProcess,
     connected,
@@ -26,9 +26,9 @@ from tests.system.processes import (
 
 def test_two_nodes_a_post_a_kill_and_a_restart(tmp_path: Path) -> None:
     """The main flow: what one posts the other has, and keeps when either dies."""
-    a = NodeProcess(tmp_path / "a")
+    a = NodeProcess(tmp_path / "a", cold=True)
     with nodes(a):
-        b = NodeProcess(tmp_path / "b", a.address)
+        b = NodeProcess(tmp_path / "b", a.address, cold=True)
         with nodes(b):
             connected(a)
             block = a.mine("hello")
@@ -129,7 +129,7 @@ def test_it_stops_within_5_s_with_exit_code_0(tmp_path: Path, number: signal.Sig
 def test_a_signal_at_any_moment_of_the_start_leaves_a_folder_that_opens(tmp_path: Path) -> None:
     """Catalogue row 101."""
     node = NodeProcess(tmp_path / "node")
-    command = [*START, "--port", "0", "--data-dir", str(node.folder)]
+    command = [sys.executable, "-m", "tallystick", "start", "--port", "0", "--data-dir", str(node.folder)]
     for delay_ms in range(0, 600, 60):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()

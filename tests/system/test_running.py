@@ -43,7 +43,7 @@ def test_variables_and_a_file_configure_a_node(tmp_path: Path) -> None:
     (tmp_path / "node.toml").write_text(
         'data_dir = "from the file"\nport = 1\ntoken_file = "token"\nlog_format = "json"\nlog_level = "error"\n'
     )
-    a = NodeProcess(tmp_path / "a")
+    a = NodeProcess(tmp_path / "a", cold=True)
     with nodes(a):
         variables = {
             "TALLYSTICK_CONFIG": str(tmp_path / "node.toml"),
@@ -86,7 +86,7 @@ def test_the_commands_of_the_greeting_work_when_pasted_elsewhere(tmp_path: Path)
     elsewhere.mkdir()
     token = tmp_path / "the token"
     token.write_text("a-token-of-24-characters\n")
-    node = NodeProcess(tmp_path / "node", options=("--token-file", str(token)))
+    node = NodeProcess(tmp_path / "node", options=("--token-file", str(token)), cold=True)
     with nodes(node):
         assert node.process is not None
         assert node.process.stdout is not None
@@ -181,7 +181,7 @@ class Watch(threading.Thread):
 
 def test_ready_says_503_or_nothing_before_and_after(tmp_path: Path) -> None:
     """Whoever looks at `/ready` all the time sees it become 200 once, and never again after it was asked to stop."""
-    node = NodeProcess(tmp_path / "node")
+    node = NodeProcess(tmp_path / "node", cold=True)
     with nodes(node):
         for number in range(80):
             node.mine(f"{number} " + "x" * 100_000)
