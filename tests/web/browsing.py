@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,6 +33,7 @@ ARGUMENTS: Final = (
     "--no-sandbox",  # Chromium has none for root, who builds in containers; it loads nothing but our own pages
     "--disable-dev-shm-usage",  # containers have 64 MiB of it
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    "--renderer-process-limit=1",  # for all pages of a context: to start one takes as long as most tests
 )
 
 DESKTOP: Final = (1280, 800)
@@ -82,14 +83,28 @@ class Guard:
         """Something in which this is found goes wrong, and shall."""
         self.expected.append(re.compile(pattern))
 
-    def watches(self, context: BrowserContext) -> None:
-        """Listen to all pages of it."""
-        context.on("console", self._console)
-        context.on("weberror", self._exception)
-        context.on("request", self._request)
-        context.on("requestfailed", self._failed)
-        context.on("response", self._response)
-        context.on("page", self._page)
+    @contextmanager
+    def watching(self, context: BrowserContext) -> Iterator[None]:
+        """Listen to all pages of it meanwhile. Fails with what went wrong."""
+        hears: dict[Any, Callable[[Any], None]] = {
+            "console": self._console,
+            "weberror": self._exception,
+            "request": self._request,
+            "requestfailed": self._failed,
+            "response": self._response,
+            "page": self._page,
+        }
+        for event, hear in hears.items():
+            context.on(event, hear)
+        try:
+            yield
+        finally:
+            for event, hear in hears.items():
+                context.remove_listener(event, hear)
+        if wrong := self.unexpected():
+            pytest.fail("in the browser:\n" + "\n".join(wrong))
+        if missing := self.missing():
+            pytest.fail("expected of the browser, and not heard:\n" + "\n".join(missing))
 
     def unexpected(self) -> list[str]:
         """What went wrong and should not have."""
@@ -127,21 +142,39 @@ class Guard:
 
 
 @contextmanager
-def guarded(browser: Browser, guard: Guard) -> Iterator[BrowserContext]:
-    """A context of its own: no cookie, file or setting of another test. Fails with what went wrong in it."""
+def apart(browser: Browser) -> Iterator[BrowserContext]:
+    """A context of its own: no cookie, file or setting of another."""
     width, height = DESKTOP
     context = browser.new_context(viewport={"width": width, "height": height}, locale="en-GB", timezone_id="UTC")
     context.set_default_timeout(PATIENCE_MS)
     context.add_init_script(_TELL)
-    guard.watches(context)
     try:
         yield context
     finally:
         context.close()
-    if wrong := guard.unexpected():
-        pytest.fail("in the browser:\n" + "\n".join(wrong))
-    if missing := guard.missing():
-        pytest.fail("expected of the browser, and not heard:\n" + "\n".join(missing))
+
+
+@contextmanager
+def guarded(browser: Browser, guard: Guard) -> Iterator[BrowserContext]:
+    """Likewise. Fails with what went wrong in it."""
+    with ExitStack() as opened:
+        context = opened.enter_context(apart(browser))
+        opened.enter_context(guard.watching(context))
+        yield context
+
+
+@contextmanager
+def shared(context: BrowserContext, guard: Guard) -> Iterator[BrowserContext]:
+    """A context that others had, and will have. What is opened and set in it is gone afterwards. Its first page, which
+    is blank, keeps the process of all; a tab's own storage goes with the tab, and nothing here keeps anything else."""
+    with guard.watching(context):
+        try:
+            yield context
+        finally:
+            for page in context.pages[1:]:
+                page.close()
+            context.unroute_all()
+            context.clear_cookies()
 
 
 def photographed(page: Page, name: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A browser for these tests, one for each worker, and for each test a page of its own.
+"""A browser for these tests, one for each worker, and for each test a page of its own in the one window of it.
 
 Playwright's blocking form runs an event loop in the thread of the tests, and other tests run loops of their own there.
 So the browser lives as long as tests of this folder run, and no longer.
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.web.browsing import Guard, found_browser, guarded, launched, photographed
+from tests.web.browsing import Guard, apart, found_browser, launched, photographed, shared
 
 
 @pytest.fixture(scope="package")
@@ -21,6 +21,14 @@ def browser() -> Iterator[Browser]:
     found_browser()  # before a driver is started for nothing
     with sync_playwright() as playwright, launched(playwright) as browser:
         yield browser
+
+
+@pytest.fixture(scope="package")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """Where the pages of tests are opened, one test after the other."""
+    with apart(browser) as context:
+        context.new_page()
+        yield context
 
 
 @pytest.fixture
@@ -37,8 +45,8 @@ def opened() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def context(browser: Browser, guard: Guard, opened: ExitStack) -> Iterator[BrowserContext]:  # noqa: ARG001 - ends first
-    with guarded(browser, guard) as context:
+def context(window: BrowserContext, guard: Guard, opened: ExitStack) -> Iterator[BrowserContext]:  # noqa: ARG001 - ends first
+    with shared(window, guard) as context:
         yield context
 
 
