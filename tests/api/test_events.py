@@ -253,6 +253,16 @@ def test_what_cannot_be_followed_is_refused(query: str, last: str, says: str) ->
     run(story())
 
 
+def test_an_empty_id_is_none() -> None:
+    async def story() -> None:
+        async with serving(QUICK) as node:
+            empty = {"Last-Event-ID": ""}
+            assert (await node.client.head("/events?from=1", headers=empty)).status_code == 200
+            assert (await node.client.head("/events?from=2", headers=empty)).status_code == 400
+
+    run(story())
+
+
 def test_so_many_follow_and_no_more() -> None:
     async def story() -> None:
         async with serving(replace(QUICK, event_streams=2)) as node:

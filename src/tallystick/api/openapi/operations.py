@@ -300,8 +300,8 @@ _EVENTS: Final = (
             Parameter(
                 "Last-Event-ID",
                 "header",
-                "The id of an event: the stream goes on behind it. `from` is not looked at then.",
-                text(pattern="^[0-9]{1,16}-[0-9a-f]{64}-([0-9]{1,10}|all)-([0-9]{1,16}|on)-[0-9]{1,19}$"),
+                "The id of an event: the stream goes on behind it. `from` is not looked at then. An empty one is none.",
+                text(pattern="^([0-9]{1,16}-[0-9a-f]{64}-([0-9]{1,10}|all)-([0-9]{1,16}|on)-[0-9]{1,19})?$"),
                 "1072-" + "0a4fc1e177d02be1" * 4 + "-all-on-20411",
             ),
         ),
