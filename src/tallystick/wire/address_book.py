@@ -216,7 +216,7 @@ class AddressBook:
         entropy: Entropy,
         *,
         groups: Container[str] = frozenset(),
-        avoid: Callable[[Entry], bool] = lambda _: False,
+        avoid: Callable[[Entry], bool] | None = None,
     ) -> Entry | None:
         """The entry to dial next: an anchor of the last run, else by chance; None when there is none to dial now.
 
@@ -224,18 +224,20 @@ class AddressBook:
         Half of the time it is one that we connected to before: a book full of hearsay does not keep us from old
         acquaintances, nor these from meeting new ones.
         """
-        free = [entry for entry in self if entry.group not in groups and not avoid(entry)]
-        for entry in free:
-            if entry.endpoint in self._first:
+        for entry in self._entries.values() if self._first else ():
+            if entry.endpoint in self._first and entry.group not in groups and not (avoid and avoid(entry)):
                 return entry
-        ready = [entry for entry in free if entry.is_due(wall_ms)]
         prefer_proven = entropy.random() < 0.5  # noqa: PLR2004 - half of the time
-        preferred = [entry for entry in ready if entry.proven is prefer_proven] or ready
-        if not preferred:
+        preferred: dict[str, list[Entry]] = {}
+        others: dict[str, list[Entry]] = {}
+        for entry in self._entries.values():
+            if entry.group in groups or not entry.is_due(wall_ms) or (avoid and avoid(entry)):
+                continue
+            kind = preferred if (entry.success_ms is not None) is prefer_proven else others
+            kind.setdefault(entry.group, []).append(entry)
+        by_group = preferred or others
+        if not by_group:
             return None
-        by_group: dict[str, list[Entry]] = {}
-        for entry in preferred:
-            by_group.setdefault(entry.group, []).append(entry)
         return _one_of(_one_of([*by_group.values()], entropy), entropy)
 
     # --- anchors -------------------------------------------------------------------------------

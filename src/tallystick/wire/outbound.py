@@ -101,7 +101,7 @@ class Outbound:
         wall_ms: int,
         entropy: Entropy,
         *,
-        avoid: Callable[[Entry], bool] = lambda _: False,
+        avoid: Callable[[Entry], bool] | None = None,
     ) -> list[str]:
         """The addresses to dial now, at most one; it counts as being dialled from here on.
 
