@@ -7,6 +7,7 @@ made of (`problems`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from sanic import Request
@@ -49,13 +50,19 @@ _SAYS: Final = {
 def described(desk: Desk) -> Routes:
     """The route of this document."""
     blueprint = Routes("openapi")
-    body = encode(document(desk.version))
+    body = _body(desk.version)
 
     async def show(_: Request) -> Answer:
         return Answer(body, kind=JSON_KIND)
 
     blueprint.add_route(show, "/openapi.json", methods=READ)
     return blueprint
+
+
+@cache
+def _body(version: str) -> bytes:
+    """It is the same for all nodes of a process."""
+    return encode(document(version))
 
 
 def document(version: str) -> dict[str, Any]:
