@@ -1,4 +1,4 @@
-"""Nodes that need not import everything anew: two thirds of what a start costs is that.
+"""Nodes that need not import everything anew, which is most of what a start costs.
 
 A process that has imported what a node imports waits here, one for each worker. Asked for a node, it forks: the child
 takes the arguments, environment and files it is given, and goes on as `python -m tallystick` would. It is a process
