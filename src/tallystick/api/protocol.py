@@ -105,6 +105,7 @@ class NodeProtocol(HttpProtocol):
         "_gone",
         "_holds_place",
         "_left",
+        "_more",
         "_patience",
         "_served",
         "_told",
@@ -129,6 +130,8 @@ class NodeProtocol(HttpProtocol):
         """It has one of the places for long bodies."""
         self._visitor: Visitor | None = None
         self._gone = asyncio.Event()
+        self._more: asyncio.Future[None] | None = None
+        """Done once there are more bytes of a request than were read."""
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -276,8 +279,17 @@ class NodeProtocol(HttpProtocol):
     def data_received(self, data: bytes) -> None:
         if self._visitor is not None:
             self._visitor.data_received(data)
-        else:
-            super().data_received(data)
+            return
+        super().data_received(data)
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+
+    async def receive_more(self) -> None:
+        """Wait for bytes. A bare future, for Sanic's event costs four times as much, and each request waits once."""
+        if self.transport is not None:
+            self.transport.resume_reading()
+        self._more = self.loop.create_future()
+        await self._more
 
     def eof_received(self) -> bool | None:
         return self._visitor.eof_received() if self._visitor is not None else None

@@ -109,9 +109,7 @@ class Gossip:
 
     def _ignorant(self, header: Header) -> Sequence[tuple[int, NativeSession]]:
         """Those who do not have this block, as far as we know, and no better chain."""
+        if not (peers := self._peers.native()):
+            return []
         hash, weight = bytes.fromhex(header.hash), self._engine.weight(header)
-        return [
-            (peer, session)
-            for peer, session in self._peers.native()
-            if not (session.knows(hash) or session.outweighs(weight))
-        ]
+        return [each for each in peers if not (each[1].knows(hash) or each[1].outweighs(weight))]
