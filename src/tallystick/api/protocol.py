@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, cast
 
 from sanic import Request, Sanic
 from sanic.config import Config
-from sanic.exceptions import RequestTimeout
+from sanic.exceptions import RequestCancelled, RequestTimeout
 from sanic.http.constants import Stage
 from sanic.server import HttpProtocol
 
@@ -158,7 +158,8 @@ class NodeProtocol(HttpProtocol):
         self.count()
         if self._http.response is not None:
             self._http.response.body = None
-        await self._can_write.wait()  # of requests sent together, the next is for when this answer was read
+        if not self._can_write.is_set():
+            await self._can_write.wait()  # of requests sent together, the next is for when this answer was read
 
     def count(self) -> None:
         """The request was answered: tell how long it took. A head that cannot be read took no time."""
@@ -283,6 +284,14 @@ class NodeProtocol(HttpProtocol):
         super().data_received(data)
         if self._more is not None and not self._more.done():
             self._more.set_result(None)
+
+    async def send(self, data: bytes) -> None:
+        """Write some of an answer, once there is room for it."""
+        if not self._can_write.is_set():
+            await self._can_write.wait()
+        if self.transport is None or self.transport.is_closing():
+            raise RequestCancelled
+        self.transport.write(data)
 
     async def receive_more(self) -> None:
         """Wait for bytes. A bare future, for Sanic's event costs four times as much, and each request waits once."""
