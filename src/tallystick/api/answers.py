@@ -22,7 +22,8 @@ _ALWAYS: Final = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\
 """A browser must not guess another type than ours (a record may hold HTML), and nobody may keep an answer:
 any block can leave the chain."""
 
-_encode: Final = msgspec.json.Encoder().encode
+_encoder: Final = msgspec.json.Encoder()
+_encode: Final = _encoder.encode
 
 
 class Answer(HTTPResponse):
@@ -71,6 +72,11 @@ def _opening(status: int, kind: bytes) -> bytes:
 def encode(value: object) -> bytes:
     """`value` as UTF-8 JSON."""
     return _encode(value)
+
+
+def encode_into(value: object, buffer: bytearray) -> None:
+    """Likewise, in the place of what the buffer holds: for long values that are not needed afterwards."""
+    _encoder.encode_into(value, buffer)
 
 
 def json_answer(value: object, headers: Mapping[str, str] | None = None) -> Answer:

@@ -10,7 +10,7 @@ from typing import Final, cast
 import structlog
 from sanic import Request
 
-from tallystick.api.answers import Answer, encode, json_answer
+from tallystick.api.answers import Answer, encode_into, json_answer
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ, parameters, whole_number
@@ -142,14 +142,17 @@ async def _send_chain(request: Request, ledger: Ledger) -> bool:
     if request.method == "HEAD":
         await answer.send(b"", end_stream=False)  # the head of a streamed answer, without a length
         return True
-    opening, last = b"[", page[0].previous_hash
+    piece, opening, last = bytearray(), ord("["), page[0].previous_hash
     while following < end:
         if not page or page[0].previous_hash != last:
             return False
         following, last = following + len(page), page[-1].hash
-        await answer.send(opening + encode(blocks_view(page))[1:-1])
+        encode_into(blocks_view(page), piece)  # each page an array, of which all together make one
+        piece[0] = opening
+        del piece[-1]
+        await answer.send(piece)
         await asyncio.sleep(0)  # a fast client must not keep others waiting for the whole chain
-        opening = b","
+        opening = ord(",")
         page = reader.page(following, min(count, end - following))
     await answer.send(b"]", end_stream=True)
     return True

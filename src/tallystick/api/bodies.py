@@ -11,7 +11,6 @@ counted what a decoder would have to allocate.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -42,8 +41,7 @@ class _SubjectOnly(msgspec.Struct, gc=False):
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """The one key an endpoint reads, and what its absence is called."""
 
     key: str

@@ -36,4 +36,4 @@ class Sizes:
 
 QUICK: Final = Sizes("quick", 1, 1, 0.6, 0.2, 50_000, 0, 2, (16,))
 SHORT: Final = Sizes("short", 5, 3, 0.8, 0.2, 100_000, 0, 3, (16,))
-WHOLE: Final = Sizes("whole", 5, 3, 1.2, 0.3, 1_000_000, 500_000, 5, (1, 16, 64))
+WHOLE: Final = Sizes("whole", 5, 3, 1.0, 0.25, 1_000_000, 500_000, 5, (1, 16, 64))

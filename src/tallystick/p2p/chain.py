@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, cast
+
+import msgspec
 
 from tallystick.chain.contracts import Reader
 from tallystick.model.block import Block
@@ -34,8 +35,7 @@ class ChainChangedError(Exception):
     """The chain was reorganised while it was being sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True):
     """A piece of the chain that has been measured."""
 
     first: int
@@ -56,8 +56,7 @@ class Cut:
         return self.first + self.count
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(msgspec.Struct, frozen=True):
     """The whole chain, measured."""
 
     cuts: tuple[Cut, ...]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+import msgspec
 
 from tallystick.node.ports import Ledger
 from tallystick.p2p.chain import ChainSize
 from tallystick.p2p.permit import Permit
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(msgspec.Struct, frozen=True):
     """The surroundings of a socket."""
 
     ledger: Ledger

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -25,18 +24,15 @@ from tallystick.errors import Rule, RuleViolation
 from tallystick.model.block import Block, UncheckedBlock
 
 
-@dataclass(frozen=True, slots=True)
-class QueryLatest:
+class QueryLatest(msgspec.Struct, frozen=True):
     """What is your latest block?"""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryAll:
+class QueryAll(msgspec.Struct, frozen=True):
     """Send me your whole chain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """Some blocks, as claimed by the peer: the latest one, or a whole chain."""
 
     blocks: Sequence[UncheckedBlock]

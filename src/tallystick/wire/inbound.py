@@ -17,15 +17,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tallystick.errors import Rule, RuleViolation
 from tallystick.model.limits import Limits
 from tallystick.wire.netgroups import host_of, is_public, source_of
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
+class Guest(msgspec.Struct, frozen=True):
     """A native peer that dialled us. Times are monotonic milliseconds."""
 
     peer: int

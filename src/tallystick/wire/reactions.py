@@ -9,8 +9,9 @@ is remembered of them.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tallystick.errors import Rule
 
@@ -55,8 +56,7 @@ class Offence(enum.StrEnum):
     """It happens to anybody: nothing, or a hang-up without a grudge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
+class Reaction(msgspec.Struct, frozen=True):
     """What to do about a peer that broke a rule."""
 
     offence: Offence

@@ -9,8 +9,9 @@ before the last one was handled. A socket asks its terms and never which dialect
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tallystick.model.limits import Limits
 from tallystick.wire.dialect import Dialect
@@ -23,8 +24,7 @@ mark where it needs the permit."""
 _UNBOUNDED: Final = sys.maxsize
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What holds for a connection in one dialect."""
 
     dialect: Dialect

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from tallystick.model.block import WholeBlock
 from tallystick.model.limits import LIMITS, MAX_ENTRY_BYTES
@@ -50,7 +50,7 @@ MISTAKES: dict[str, dict[type[Message], Traffic | None]] = {
     "a request without a reply": {GetAddrs: replace(TABLE[GetAddrs], answered_by=None)},
     "a reply for what is no request": {Ping: replace(TABLE[Ping], answered_by=Addrs)},
     "two requests with one reply": {GetBlocks: replace(TABLE[GetBlocks], answered_by=Headers)},
-    "a reply that is no reply": {GetAddrs: replace(TABLE[GetAddrs], answered_by=Ping)},  # type: ignore[arg-type]
+    "a reply that is no reply": {GetAddrs: replace(TABLE[GetAddrs], answered_by=Ping)},
     "a reply that answers nothing and a request with none": {
         GetAddrs: replace(TABLE[GetAddrs], answered_by=None),
         Ping: replace(TABLE[Ping], answered_by=Addrs),

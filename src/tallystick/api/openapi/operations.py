@@ -7,8 +7,9 @@ missing where no token is ever asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from tallystick.api.events import TOLD
 from tallystick.api.openapi.happenings import STREAM_EXAMPLE
@@ -64,8 +65,7 @@ DOOR: Final = (
 """Of the peers' door, which is at the front page."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """Something that a caller fills in."""
 
     name: str
@@ -78,22 +78,20 @@ class Parameter:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Says:
+class Says(msgspec.Struct, frozen=True):
     """An answer that is no refusal."""
 
     about: str
-    content: Mapping[str, Schema] = field(default_factory=dict)
+    content: Mapping[str, Schema] = msgspec.field(default_factory=dict)
     """Type -> schema."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Name -> what it says. It may be missing."""
 
     example: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """One method of one path."""
 
     method: str

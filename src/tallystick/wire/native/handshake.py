@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+
+import msgspec
 
 from tallystick.errors import Rule, RuleViolation, shown
 from tallystick.wire.identity import Identity
@@ -45,8 +46,7 @@ class _Awaits(enum.StrEnum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Stranger:
+class Stranger(msgspec.Struct, frozen=True):
     """What we know of the other end once it has proved its key."""
 
     key: bytes

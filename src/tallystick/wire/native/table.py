@@ -7,17 +7,17 @@ Rates are what no honest node comes near; what honest peers send is paced by bac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, get_args
+
+import msgspec
 
 from tallystick.model.limits import KIB, LIMITS, MIB
 from tallystick.wire.native import messages
 from tallystick.wire.native.messages import Message, Reply, Request
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(msgspec.Struct, frozen=True):
     """What is allowed of one kind of message."""
 
     size_bytes: int
