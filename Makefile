@@ -50,7 +50,7 @@ nightly: $(VENV)/.dev ## the longer forms: 25 times the examples, 500 kills, 2,0
 soak: $(VENV)/.dev ## simulate seed after seed until Ctrl-C; those that break a law go into soak-failures.txt
 	@$(BIN)/python -m tests.sim.soak $(ARGS)
 
-bench: $(VENV)/.dev ## measure all, each figure beside its yardstick, and write docs/benchmarks.* anew (12 minutes)
+bench: $(VENV)/.dev ## measure all, each figure beside its yardstick, and write docs/benchmarks.* anew (14 minutes)
 	@$(BIN)/python -m compileall -q src
 	$(BIN)/python -m bench $(ARGS)
 

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _asked(names: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure everything (about 12 minutes).")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure everything (about 14 minutes).")
     parser.add_argument("--only", action="append", choices=names, help="measure this part, and write nothing")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--compare", action="store_true", help="write nothing; fail where a ratio lost more than 30 %%")
