@@ -51,7 +51,7 @@ class Answer(HTTPResponse):
     def head(self) -> bytes:
         """Status line and headers, but for those that say how the body is sent."""
         head = _opening(self.status, self._kind)
-        return head + fields_of(self.headers) if self.headers else head
+        return head + header_lines(self.headers) if self.headers else head
 
 
 def status_line(status: int) -> bytes:
@@ -59,7 +59,7 @@ def status_line(status: int) -> bytes:
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode("ascii")
 
 
-def fields_of(headers: Mapping[str, str]) -> bytes:
+def header_lines(headers: Mapping[str, str]) -> bytes:
     """Headers as they go to the wire."""
     return b"".join(b"%b: %b\r\n" % (name.encode("ascii"), value.encode("ascii")) for name, value in headers.items())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sanic import Request
 
-from tallystick.api.answers import Answer, fields_of, status_line
+from tallystick.api.answers import Answer, header_lines, status_line
 from tallystick.api.desk import Desk
 from tallystick.api.problems import Fault, Refusal
 from tallystick.api.requests import READ
@@ -31,7 +31,7 @@ class PageAnswer(Answer):
     def head(self) -> bytes:
         """Its own headers, and none of those that other answers carry."""
         own = {"content-type": self._page.kind, "etag": self._page.tag, "vary": "accept"}
-        return status_line(self.status) + fields_of({**HEADERS, **own})
+        return status_line(self.status) + header_lines({**HEADERS, **own})
 
 
 def explorer(_: Desk) -> Routes:

@@ -24,7 +24,7 @@ CHUNKED: Final = -1
 BAD: Final = -2
 """The length of a body that nobody can tell the end of."""
 
-LINE: Final = re.compile(rb"([A-Za-z]+) (/[!-~]*) (HTTP/1\.[01])")
+LINE: Final = re.compile(rb"([A-Za-z]+) (/[!-~]*) HTTP/(1\.[01])")
 """Method, target in origin form, and version (RFC 9112, section 3)."""
 
 _LENGTH: Final = re.compile(r"[0-9]{1,16}")

@@ -30,9 +30,7 @@ _CRLF: Final = b"\r\n"
 _END: Final = b"\r\n\r\n"
 
 _OLD: Final = "1.0"
-_VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": _OLD}
-_LASTING: Final = b"HTTP/1.1"
-"""A connection lasts if its client speaks this, and says nothing else."""
+"""The version of those who know no chunks, and of whose connections none lasts unless they say so."""
 
 _CHUNK_HEAD: Final = re.compile(rb"\r\n([0-9A-Fa-f]{1,12})(?:;[\t -~\x80-\xff]*)?\r\n")
 """The end of what came before, then the size of a chunk, and extensions that nobody looks at (section 7.1.1)."""
@@ -70,18 +68,18 @@ class StrictHttp(Http):
             self.fields = fields = fields_of(lines)
         except ValueError as error:
             raise BadRequest(str(error)) from error
-        method, target, version = match.groups()
-        self.keep_alive = version == _LASTING if fields.connection is None else fields.connection == "keep-alive"
+        method, target, version = match[1].decode(), match[2], match[3].decode()
+        self.keep_alive = version != _OLD if fields.connection is None else fields.connection == "keep-alive"
         if not self.protocol.app.config.KEEP_ALIVE:
             self.keep_alive = False
-        self.head_only = method == b"HEAD"
+        self.head_only = method == "HEAD"
         self.upgrade_websocket = fields.upgrades
         request = self.protocol.request_class(
             url_bytes=target,
             headers=fields.headers,
             head=head,
-            version=_VERSIONS[version],
-            method=method.decode(),
+            version=version,
+            method=method,
             transport=cast("TransportProtocol", self.protocol.transport),  # until the connection is lost it has one
             app=self.protocol.app,
         )
@@ -169,9 +167,7 @@ class StrictHttp(Http):
             data, framing, self.response_func = b"", b"", None  # type: ignore[assignment]  # Sanic does so too
         elif end_stream:
             framing, self.response_func = b"content-length: %d\r\n" % len(data), None  # type: ignore[assignment]
-        elif (
-            self.request.version == _OLD
-        ):  # it knows no chunks (RFC 9112, section 6.1): the answer ends with the connection
+        elif self.request.version == _OLD:  # RFC 9112, section 6.1
             framing, self.response_func, self.keep_alive = b"", self._http10_response, False
         else:
             framing, self.response_func = b"transfer-encoding: chunked\r\n", self.http1_response_chunked

@@ -70,7 +70,7 @@ def verdict(error: BaseException) -> tuple[ExitCode, str]:  # noqa: PLR0911 - on
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return ExitCode.FOLDER, f"{where}{error.strerror or error}."
-        case UnicodeEncodeError():  # where half a surrogate pair can come from: a byte of an argument that is no UTF-8
+        case UnicodeEncodeError(encoding="utf-8"):  # of half a surrogate pair: a byte of an argument that is no UTF-8
             from tallystick.model.text import printable  # noqa: PLC0415 - needed on this path only
 
             return ExitCode.USAGE, f"{printable(error.object, 80)} is no text in UTF-8."

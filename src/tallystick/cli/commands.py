@@ -85,7 +85,7 @@ class AsGiven:
         if value is None:
             return () if is_many else None
         described = param.type_descriptor
-        if described.annotation is str and described.parameter_info.parser is None and _is_text(value):
+        if described.annotation is str and described.parameter_info.parser is None and isinstance(value, str):
             return value
         param._runtime_param = None  # noqa: SLF001 - then Typer makes its own
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
@@ -113,8 +113,3 @@ class Loaded(Mapping[str, Any]):
 
 def _identifier(name: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
-
-
-def _is_text(value: object) -> bool:
-    """Bytes of the command line that are no UTF-8 become half surrogate pairs: Typer has words for them."""
-    return isinstance(value, str) and value.isprintable()

@@ -233,7 +233,7 @@ class AddressBook:
         for entry in self._entries.values():
             if entry.group in groups or not entry.is_due(wall_ms) or (avoid and avoid(entry)):
                 continue
-            kind = preferred if (entry.success_ms is not None) is prefer_proven else others
+            kind = preferred if entry.proven is prefer_proven else others
             kind.setdefault(entry.group, []).append(entry)
         by_group = preferred or others
         if not by_group:
